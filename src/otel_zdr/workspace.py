@@ -1,0 +1,270 @@
+"""Who an item is for: workspace ids, and the ambient set that application code declares.
+
+The rules are those of "Who is it for" in the design. Ids are compared as normalised text; what cannot
+be read as an id counts as :data:`UNIDENTIFIED`, which is decided like an item without any workspace.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import unicodedata
+from collections.abc import AsyncGenerator, Callable, Generator
+from types import CodeType, FrameType, TracebackType
+from typing import Any, TypeVar
+
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
+
+#: Stands in a set of ids for a workspace that was named but cannot be read. Never a normalised id.
+UNIDENTIFIED = ""
+NOBODY: frozenset[str] = frozenset()
+
+_MAX_ID = 256
+_MAX_IDS = 64
+_CONTEXT_KEY = context_api.create_key("otel_zdr.workspaces")
+_SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def normalise(value: object) -> str | None:
+    """One workspace id as comparable text (NFKC, stripped, case-folded), or None if it is none.
+
+    Numbers are taken as text; booleans, bytes, mappings, empty and overlong texts are not ids.
+    """
+    kind = type(value)
+    if kind is int or kind is float:
+        return str(value)
+    if kind is not str:
+        if not isinstance(value, str):
+            return None
+        value = str.__str__(value)
+    text: str = value  # type: ignore[assignment]
+    if len(text) > _MAX_ID:
+        return None
+    if text.isascii():
+        return text.strip().lower() or None
+    folded = unicodedata.normalize("NFKC", text).strip().casefold()
+    return unicodedata.normalize("NFKC", folded) or None
+
+
+def identify(value: object) -> frozenset[str]:
+    """The ids that an attribute value names: one, or one for each element of a list.
+
+    Unreadable values and elements become :data:`UNIDENTIFIED`; an absent value (None) names nobody.
+    """
+    if value is None:
+        return NOBODY
+    if isinstance(value, tuple | list):
+        elements = value[:_MAX_IDS]
+        ids = frozenset(normalise(element) or UNIDENTIFIED for element in elements)
+        return ids if len(value) <= _MAX_IDS and ids else ids | {UNIDENTIFIED}
+    return frozenset((normalise(value) or UNIDENTIFIED,))
+
+
+class _Entry:
+    """One ``workspace(...)`` that is entered: what it names, and from which frame."""
+
+    __slots__ = ("frame", "id", "owner", "text")
+
+    def __init__(self, text: str, id_: str, frame: FrameType | None) -> None:
+        self.text = text
+        self.id = id_
+        # Only of a generator: while it is suspended, its entry must not colour the code that drives it.
+        self.frame = frame
+        self.owner = _execution() if frame is not None else None
+
+    def counts(self) -> bool:
+        """False only for a suspended generator seen from the thread and task that drives it.
+
+        Copies of the context (other threads, other tasks) belong to work the generator started:
+        there the entry always counts.
+        """
+        frame = self.frame
+        if frame is None or _is_running(frame):
+            return True
+        return self.owner != _execution()
+
+
+def _execution() -> tuple[int, int]:
+    task = None
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+    return threading.get_ident(), id(task)
+
+
+def _is_running(frame: FrameType) -> bool:
+    # A suspended (or finished) generator's frame has no caller. From 3.14 on the frame says it itself.
+    generator = getattr(frame, "f_generator", None)
+    if generator is not None:
+        running = getattr(generator, "gi_running", None)
+        if running is None:
+            running = getattr(generator, "ag_running", None)
+        if running:
+            return True
+    return frame.f_back is not None
+
+
+def ambient_entries(context: Context | None = None) -> frozenset[_Entry]:
+    """The entries that hold in ``context``; given explicitly, all of its entries hold."""
+    entries: frozenset[_Entry] | None
+    if context is None:
+        entries = context_api.get_current().get(_CONTEXT_KEY)  # type: ignore[assignment]
+        if not entries:
+            return frozenset()
+        for entry in entries:
+            if entry.frame is not None and not entry.counts():
+                return frozenset(entry for entry in entries if entry.counts())
+        return entries
+    entries = context.get(_CONTEXT_KEY)  # type: ignore[assignment]
+    return entries or frozenset()
+
+
+def ambient(context: Context | None = None) -> frozenset[str]:
+    """The normalised ids of the ambient workspaces."""
+    entries = ambient_entries(context)
+    if not entries:
+        return NOBODY
+    return frozenset(entry.id for entry in entries)
+
+
+class workspace:  # noqa: N801 - reads as a verb: with workspace("clinic-7"):
+    """Declare that everything inside is for a workspace. Context manager and decorator.
+
+    Works on functions, coroutines, generators and async generators. Nesting adds; leaving removes
+    its own entry only, in whatever context it is left, and never raises. The set lives in the
+    OpenTelemetry context, so it follows tasks, and threads and executors where
+    ``opentelemetry-instrumentation-threading`` is active.
+
+    Args:
+        id: the workspace id (text or number). What cannot be read as one counts as unidentified.
+    """
+
+    __slots__ = ("_entered", "_id", "_text")
+
+    def __init__(self, id: object) -> None:
+        self._id = normalise(id) or UNIDENTIFIED
+        self._text = str(id).strip() if self._id else UNIDENTIFIED
+        self._entered: list[_Entry] = []
+
+    def __enter__(self) -> workspace:
+        self._enter(_generator_frame(sys._getframe(1)))
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    async def __aenter__(self) -> workspace:
+        self._enter(_generator_frame(sys._getframe(1)))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _enter(self, frame: FrameType | None) -> None:
+        entry = _Entry(self._text, self._id, frame)
+        current = context_api.get_current()
+        entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
+        context_api.attach(context_api.set_value(_CONTEXT_KEY, entries | {entry}, current))
+        self._entered.append(entry)
+
+    def _leave(self) -> None:
+        if not self._entered:
+            return
+        entry = self._entered.pop()
+        current = context_api.get_current()
+        entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
+        if entry in entries:
+            # Not a reset to a remembered token: that would also undo what others attached meanwhile,
+            # and fails when a generator is closed in another context.
+            context_api.attach(context_api.set_value(_CONTEXT_KEY, entries - {entry}, current))
+        entry.frame = None if entry.owner is None else entry.frame
+
+    def __call__(self, function: _F) -> _F:
+        id_ = self._text if self._id else None
+
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+                with workspace(id_):
+                    inner = function(*args, **kwargs)
+                    try:
+                        sent = yield await inner.__anext__()
+                        while True:
+                            sent = yield await inner.asend(sent)
+                    except StopAsyncIteration:
+                        return
+                    finally:
+                        await inner.aclose()
+
+            return async_generator  # type: ignore[return-value]
+
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+                with workspace(id_):
+                    return (yield from function(*args, **kwargs))
+
+            return generator  # type: ignore[return-value]
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                with workspace(id_):
+                    return await function(*args, **kwargs)
+
+            return coroutine  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            with workspace(id_):
+                return function(*args, **kwargs)
+
+        return plain  # type: ignore[return-value]
+
+
+def _generator_frame(frame: FrameType | None) -> FrameType | None:
+    """The generator frame that enters a workspace, or None where being suspended means nothing.
+
+    A generator that ``contextlib`` drives (``@contextmanager``) is suspended exactly while the body
+    of its ``with`` runs: its entry is meant for that body and counts.
+    """
+    frame = _outside_contextlib(frame)
+    if frame is None or not frame.f_code.co_flags & _SUSPENDABLE:
+        return None
+    driver = frame.f_back
+    if driver is not None and _is_contextlib(driver.f_code):
+        return None
+    return frame
+
+
+def _outside_contextlib(frame: FrameType | None) -> FrameType | None:
+    while frame is not None and _is_contextlib(frame.f_code):
+        frame = frame.f_back
+    return frame
+
+
+def _is_contextlib(code: CodeType) -> bool:
+    return code.co_filename == _CONTEXTLIB
+
+
+_CONTEXTLIB = inspect.getfile(functools).replace("functools", "contextlib")
