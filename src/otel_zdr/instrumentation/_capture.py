@@ -1,0 +1,88 @@
+"""Whether a call may put content into its telemetry: the policy first, then the conventions' own switch."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Callable
+from logging import getLogger
+
+from opentelemetry.context import Context
+
+_log = getLogger(__name__)
+
+CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+
+class Capture(enum.Enum):
+    """Where content goes, as `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` asks (the conventions' values)."""
+
+    NO_CONTENT = (False, False)
+    SPAN_ONLY = (True, False)
+    EVENT_ONLY = (False, True)
+    SPAN_AND_EVENT = (True, True)
+
+    def __init__(self, on_span: bool, on_event: bool) -> None:
+        self.on_span = on_span
+        self.on_event = on_event
+
+
+_OFF = frozenset({"", "FALSE", "0", "NO_CONTENT"})
+_known: dict[str, Capture] = {}
+
+
+def capture_from_environment() -> Capture:
+    """The switch's value now; unset, empty, `false` and anything unknown mean `NO_CONTENT`, `true` means `SPAN_ONLY`."""
+    raw = os.environ.get(CAPTURE_VARIABLE)
+    if raw is None:
+        return Capture.NO_CONTENT
+    capture = _known.get(raw)
+    if capture is None:
+        capture = _parse(raw)
+        if len(_known) < 16:
+            _known[raw] = capture
+    return capture
+
+
+def _parse(raw: str) -> Capture:
+    text = raw.strip().upper()
+    if text in _OFF:
+        return Capture.NO_CONTENT
+    if text in ("TRUE", "1"):
+        return Capture.SPAN_ONLY
+    try:
+        return Capture[text]
+    except KeyError:
+        # A mistyped switch must not mean capture.
+        _log.warning(
+            "%s: allowed are %s, true and false; no content is captured",
+            CAPTURE_VARIABLE,
+            ", ".join(Capture.__members__),
+        )
+        return Capture.NO_CONTENT
+
+
+def _closed(context: Context | None = None) -> bool:
+    return False
+
+
+_decision: Callable[[Context | None], bool] | None = None
+
+
+def content_allowed(context: Context | None = None) -> bool:
+    """Whether the policy lets the content of a call made in `context` (default: current) out. Never raises.
+
+    False when the decision cannot be made: a call that may be under ZDR is treated as if it were.
+    """
+    global _decision
+    decide = _decision
+    if decide is None:
+        try:
+            from otel_zdr.sdk.decision import content_allowed as decide
+        except Exception:
+            return _closed(context)
+        _decision = decide
+    try:
+        return decide(context) is True
+    except Exception:
+        return False
