@@ -1,4 +1,4 @@
-"""The life of one client call as a span: started when the request is sent, ended exactly once, whatever happens.
+"""The life of one client call as a span: started when the request is sent, ended exactly once.
 
 How an instrumentor uses it::
 
@@ -6,7 +6,7 @@ How an instrumentor uses it::
     if call is None:                       # suppressed, nested in another of our calls, or telemetry failed
         return wrapped(*args, **kwargs)
     try:
-        with call.sending_now():           # the span is current, and inner calls are nested, while this is open
+        with call.sending_now():           # meanwhile the span is current and inner calls are nested
             result = wrapped(*args, **kwargs)
     except BaseException as exc:
         call.fail(exc)
@@ -14,9 +14,9 @@ How an instrumentor uses it::
     call.tokens(input=12, output=3)
     call.end()
 
-`_wrap.py` writes that frame once for all, `_streams.py` does the same for what is iterated later. `sending_now` may
-be entered several times (one step of a lazy generator each) but never stays open across a `yield`: what is attached
-in one frame would leak into the consumer's.
+`_wrap.py` writes that frame once for all, `_streams.py` does the same for what is iterated later.
+`sending_now` may be entered several times (one step of a lazy generator each) but never stays open across a
+`yield`: what is attached in one frame would leak into the consumer's.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import Token
 from logging import getLogger
 from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, Token, attach, detach
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 from . import _semconv as semconv
@@ -70,8 +71,8 @@ class Call:
         context: the context in which the call was made, with the span in it.
         wants_content: whether content may be put on this call's telemetry; look before serialising anything.
         on_end: called with the call just before the span ends, for whatever reason, so that what a stream has
-            gathered so far (usage, finish reasons, content) is written. Must not refer to the application's stream,
-            or that is never collected.
+            gathered so far (usage, finish reasons, content) is written. Must not refer to the application's
+            stream, or that is never collected.
         sending: how many frames are between `attach` and `detach` now.
     """
 
@@ -113,7 +114,9 @@ class Call:
     # the time the request is being sent
 
     def attach(self) -> Token[Context]:
-        """Make the span current and inner calls nested, until `detach`; both in one frame, no `yield` between."""
+        """Make the span current and inner calls nested, until `detach`; both in one frame, no `yield`
+        between.
+        """
         self.sending += 1
         context = Context({**self.context, CALL_KEY: self})
         return attach(context)
@@ -161,9 +164,11 @@ class Call:
             )
 
     def tokens(self, **counts: object) -> None:
-        """Token usage, by kind: `input`, `output`, `cache_read`, `cache_creation`, `reasoning`, `audio_input`,
-        `audio_output`, `text_input`, `text_output`. Anything but a non-negative int is skipped. `input` and `output`
-        are also measured (`gen_ai.client.token.usage`), once, with the last value set before the end."""
+        """Token usage, by kind: `input`, `output`, `cache_read`, `cache_creation`, `reasoning`,
+        `audio_input`, `audio_output`, `text_input`, `text_output`. Anything but a non-negative int is
+        skipped. `input` and `output` are also measured (`gen_ai.client.token.usage`), once, with the last
+        value set before the end.
+        """
         for kind, count in counts.items():
             if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
                 for key in _TOKEN_KEYS[kind]:
@@ -195,10 +200,11 @@ class Call:
         return self._wants
 
     def content(self, key: str, build: Callable[[], Any]) -> None:
-        """Set a content attribute (`semconv.INPUT_MESSAGES`, …) to what `build` returns, if content may go out.
+        """Set a content attribute (`semconv.INPUT_MESSAGES`, …) to what `build` returns, if content may go
+        out.
 
-        `build` returns a JSON-like structure and is not called where the policy or the switch says no. The policy is
-        asked again, since a workspace may have become known during the call.
+        `build` returns a JSON-like structure and is not called where the policy or the switch says no. The
+        policy is asked again, since a workspace may have become known during the call.
         """
         if not self._wants:
             return
@@ -236,8 +242,8 @@ class Call:
     def fail(self, error: BaseException) -> None:
         """End with `error`, which the caller goes on to raise unchanged.
 
-        Its text may repeat the request, so it goes into the status and an exception event only where the policy
-        lets content out. Leaving a generator early is no error.
+        Its text may repeat the request, so it goes into the status and an exception event only where the
+        policy lets content out. Leaving a generator early is no error.
         """
         try:
             self._open.pop()
@@ -267,7 +273,9 @@ class Call:
         self._close(CANCELLED if isinstance(error, asyncio.CancelledError) else None)
 
     def fail_as(self, error_type: str) -> None:
-        """End as an error the client reports without raising; `error_type` is a short class-like word, no text."""
+        """End as an error the client reports without raising; `error_type` is a short class-like word, no
+        text.
+        """
         try:
             self._open.pop()
         except IndexError:
@@ -281,7 +289,9 @@ class Call:
         self._close(None)
 
     def end(self, reason: str | None = None) -> None:
-        """End well. `reason`: INTERRUPTED or ABANDONED for a stream that was not read to its end. Idempotent."""
+        """End well. `reason`: INTERRUPTED or ABANDONED for a stream that was not read to its end.
+        Idempotent.
+        """
         try:
             self._open.pop()
         except IndexError:
@@ -315,8 +325,8 @@ class Call:
     def __del__(self) -> None:
         if not getattr(self, "_open", None):
             return
-        # The collector may have stopped this thread anywhere, also where it holds a lock of the SDK that ending a
-        # span takes again. Then somebody else has to end it.
+        # The collector may have stopped this thread anywhere, also where it holds a lock of the SDK that
+        # ending a span takes again. Then somebody else has to end it.
         try:
             if _holds_locks(sys._getframe(1)):
                 _abandoned.put(_Leftover(self))
@@ -382,7 +392,9 @@ def message(role: str, *contents: object, **more: object) -> dict[str, Any]:
 
 
 def metadata(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """`attributes` without those whose value is not a number, bool or text (left out by the client, or None)."""
+    """`attributes` without those whose value is not a number, bool or text (left out by the client, or
+    None).
+    """
     return {key: value for key, value in attributes.items() if isinstance(value, (bool, int, float, str))}
 
 

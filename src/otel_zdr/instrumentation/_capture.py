@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import os
 from collections.abc import Callable
 from logging import getLogger
@@ -15,7 +16,9 @@ CAPTURE_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 
 
 class Capture(enum.Enum):
-    """Where content goes, as `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` asks (the conventions' values)."""
+    """Where content goes, as `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` asks (the conventions'
+    values).
+    """
 
     NO_CONTENT = (False, False)
     SPAN_ONLY = (True, False)
@@ -32,7 +35,9 @@ _known: dict[str, Capture] = {}
 
 
 def capture_from_environment() -> Capture:
-    """The switch's value now; unset, empty, `false` and anything unknown mean `NO_CONTENT`, `true` means `SPAN_ONLY`."""
+    """The switch's value now; unset, empty, `false` and anything unknown mean `NO_CONTENT`, `true` means
+    `SPAN_ONLY`.
+    """
     raw = os.environ.get(CAPTURE_VARIABLE)
     if raw is None:
         return Capture.NO_CONTENT
@@ -62,10 +67,6 @@ def _parse(raw: str) -> Capture:
         return Capture.NO_CONTENT
 
 
-def _closed(context: Context | None = None) -> bool:
-    return False
-
-
 _decision: Callable[[Context | None], bool] | None = None
 
 
@@ -75,14 +76,10 @@ def content_allowed(context: Context | None = None) -> bool:
     False when the decision cannot be made: a call that may be under ZDR is treated as if it were.
     """
     global _decision
-    decide = _decision
-    if decide is None:
-        try:
-            from otel_zdr.sdk.decision import content_allowed as decide
-        except Exception:
-            return _closed(context)
-        _decision = decide
     try:
-        return decide(context) is True
+        if _decision is None:
+            # Late, because the edge imports the SDK, and an instrumentor must not.
+            _decision = importlib.import_module("otel_zdr.sdk.decision").content_allowed
+        return _decision(context) is True
     except Exception:
         return False

@@ -8,15 +8,17 @@ from typing import Any
 import wrapt
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, create_key
 
-# The plain spelling is what opentelemetry-instrumentation also sets; the second key is Traceloop's and OpenLIT's.
+# The plain spelling is what opentelemetry-instrumentation also sets; the second key is Traceloop's and
+# OpenLIT's.
 _SUPPRESSION_KEYS = (
     _SUPPRESS_INSTRUMENTATION_KEY,
     "suppress_instrumentation",
     "suppress_language_model_instrumentation",
 )
 
-# Under this key of the OpenTelemetry context stands the Call whose request is being sent. In the context, not in a
-# contextvar of its own, so that it costs no second attach and follows work that is handed to threads.
+# Under this key of the OpenTelemetry context stands the Call whose request is being sent. In the context,
+# not in a contextvar of its own, so that it costs no second attach and follows work that is handed to
+# threads.
 CALL_KEY = create_key("otel_zdr.instrumentation.call")
 
 
@@ -90,8 +92,9 @@ def _chain_is_foreign(outermost: Any) -> bool:
 class Coverage:
     """Whether another instrumentor's wrapper sits on any of the functions that one call goes through.
 
-    `names` are attribute names on the class of the object asked about (`"create"`, `"request"`). The answer is
-    remembered until one of those attributes is another object, so that the steady state costs a few look-ups.
+    `names` are attribute names on the class of the object asked about (`"create"`, `"request"`). The answer
+    is remembered until one of those attributes is another object, so that the steady state costs a few
+    look-ups.
     """
 
     __slots__ = ("_memo",)

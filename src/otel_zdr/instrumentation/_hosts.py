@@ -11,7 +11,8 @@ _inworld: frozenset[str] | None = None
 
 
 def server_of(url: Any) -> tuple[str, int | None] | None:
-    """Host (lower case) and port of `url`; the port is None when it is the scheme's own. None if there is no host.
+    """Host (lower case) and port of `url`; the port is None when it is the scheme's own. None if there is no
+    host.
 
     Only host and port are read: userinfo, path and query may be secret.
     """
@@ -31,7 +32,9 @@ def server_of(url: Any) -> tuple[str, int | None] | None:
 
 
 def inworld_hosts() -> frozenset[str]:
-    """`OTEL_ZDR_INWORLD_HOSTS` as `host` and `host:port`, read once. The default when the settings are invalid."""
+    """`OTEL_ZDR_INWORLD_HOSTS` as `host` and `host:port`, read once. The default when the settings are
+    invalid.
+    """
     global _inworld
     if _inworld is None:
         from otel_zdr.settings import Settings

@@ -8,7 +8,9 @@ from collections.abc import Collection
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
-from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
+    BaseInstrumentor,
+)
 
 from . import _hosts
 from ._patch import Patches
@@ -20,9 +22,9 @@ _log = logging.getLogger(__name__)
 class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     """One client library. Subclasses set the class variables and `_patch`.
 
-    `instrument(tracer_provider=None, meter_provider=None, logger_provider=None)` and `uninstrument()` are those of
-    every OpenTelemetry instrumentor. A client that is not installed is passed over quietly, one whose version is out
-    of range with one line that says so.
+    `instrument(tracer_provider=None, meter_provider=None, logger_provider=None)` and `uninstrument()` are
+    those of every OpenTelemetry instrumentor. A client that is not installed is passed over quietly, one
+    whose version is out of range with one line that says so.
 
     Class variables:
         client: the name of the client, last part of the scope `otel_zdr.instrumentation.<client>`.
@@ -77,7 +79,9 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     @abstractmethod
     def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        """Apply `patches.wrap(module, name, sync_call(operation) or async_call(operation))` for each method."""
+        """Apply `patches.wrap(module, name, sync_call(operation) or async_call(operation))` for each
+        method.
+        """
 
 
 def _own_version() -> str:

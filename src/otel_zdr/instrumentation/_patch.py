@@ -15,7 +15,7 @@ from ._wrap import Wrapper
 _log = getLogger(__name__)
 
 
-class _Patch(wrapt.FunctionWrapper):  # type: ignore[misc,type-arg]
+class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """Tells our wrappers from others' in a chain."""
 
 
@@ -23,8 +23,8 @@ class Patches:
     """All patches of one instrumentor.
 
     They are applied when the client's module is imported, so that no client is imported for telemetry's sake.
-    `remove` takes each out of its chain of wrappers; where it cannot (a foreign wrapper keeps it in a closure), it
-    passes through from then on.
+    `remove` takes each out of its chain of wrappers; where it cannot (a foreign wrapper keeps it in a
+    closure), it passes through from then on.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,8 @@ class Patches:
         self._applied: list[tuple[Any, str, _Patch, bool]] = []
 
     def wrap(self, module: str, name: str, wrapper: Wrapper) -> None:
-        """Wrap `name` (`"Class.method"` or `"function"`) of `module`, now or when it is imported. Never raises.
+        """Wrap `name` (`"Class.method"` or `"function"`) of `module`, now or when it is imported. Never
+        raises.
 
         A target that this version of the client does not have is skipped with a debug line.
         """

@@ -1,17 +1,18 @@
-"""Answers that are iterated after the call returned: they keep the client's object and type, and end its span.
+"""Answers that are iterated after the call returned: they keep the client's type, and end its span.
 
 Three shapes cover the clients:
 
 - `follow(stream, call, observer)`: an object that reads from its own `_iterator` (openai, groq, anthropic,
   cartesia). Its iterator is replaced, and `close`/`aclose` of the instance end the call.
-- `generator(source, call, observer)` and `async_generator(...)`: a plain iterator or generator is replaced by a real
-  generator, so that `send`, `close` and the type's checks work.
-- `lazy_generator(...)` and `lazy_async_generator(...)`: the same for a client's generator function, which sends
-  nothing until the first item is asked for; `start` begins the call then, and may return None for no span.
+- `generator(source, call, observer)` and `async_generator(...)`: a plain iterator or generator is replaced
+  by a real generator, so that `send`, `close` and the type's checks work.
+- `lazy_generator(...)` and `lazy_async_generator(...)`: the same for a client's generator function, which
+  sends nothing until the first item is asked for; `start` begins the call then, and may return None for no
+  span.
 
-A call ends when the stream is exhausted, raises, is closed, when its consumer leaves the loop, when its task is
-cancelled, and when it is dropped. A loop that is left is an end: what a second loop over the same object reads passes
-through, unobserved. `next(stream)` and one iterator kept in a variable are one loop.
+A call ends when the stream is exhausted, raises, is closed, when its consumer leaves the loop, when its task
+is cancelled, and when it is dropped. A loop that is left is an end: what a second loop over the same object
+reads passes through, unobserved. `next(stream)` and one iterator kept in a variable are one loop.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Observer:
         self.broken = False
 
     def chunk(self, call: Call, item: Any) -> None:
-        """One item, before the application gets it. Keep it cheap; keep no content unless `call.wants_content`."""
+        """One item, before the application gets it. Keep it cheap; keep no content unless
+        `call.wants_content`.
+        """
 
     def finish(self, call: Call) -> None:
         """Write what was gathered; called once, just before the span ends for whatever reason."""
@@ -88,7 +91,9 @@ class _Iteration:
 
 
 class _Loop:
-    """One consumer's loop: dropped before the end, it was left by `break`, `return` or an error of the consumer."""
+    """One consumer's loop: dropped before the end, it was left by `break`, `return` or an error of the
+    consumer.
+    """
 
     __slots__ = ("_iteration", "_left")
 
@@ -160,7 +165,9 @@ class _AsyncLoop:
 
 
 def follow(stream: Any, call: Call, observer: Observer) -> Any:
-    """Observe a client's stream object in place and return it. A stream of an unknown build ends the call at once."""
+    """Observe a client's stream object in place and return it. A stream of an unknown build ends the call at
+    once.
+    """
     source = getattr(stream, "_iterator", None)
     if source is None:
         call.end()
@@ -176,7 +183,9 @@ def follow(stream: Any, call: Call, observer: Observer) -> Any:
 
 
 def end_when_called(owner: Any, name: str, call: Call, reason: str | None = INTERRUPTED) -> None:
-    """Make the bound method `name` of this one object end `call` as well; nothing if it has no such method."""
+    """Make the bound method `name` of this one object end `call` as well; nothing if it has no such
+    method.
+    """
     method = getattr(owner, name, None)
     if method is None:
         return
@@ -252,8 +261,8 @@ def lazy_generator(
 ) -> Generator[Any, Any, Any]:
     """A generator over a client's generator `source` that sends its request on the first `next`.
 
-    The call begins then. While the source works on an item the span is current and inner calls are nested; nothing
-    is attached while the consumer runs.
+    The call begins then. While the source works on an item the span is current and inner calls are nested;
+    nothing is attached while the consumer runs.
     """
     call = _started(start)
     closer = getattr(source, "close", None)

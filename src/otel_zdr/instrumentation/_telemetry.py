@@ -54,7 +54,9 @@ class Telemetry:
         self._logger = get_logger(scope, version, logger_provider)
 
     def skips(self, context: Context | None = None) -> bool:
-        """Whether a call made now makes no span: suppressed, or nested in a call of ours. Cheap; for early exits."""
+        """Whether a call made now makes no span: suppressed, or nested in a call of ours. Cheap; for early
+        exits.
+        """
         now = get_current() if context is None else context
         return suppressed(now) or nested(now)
 
@@ -75,7 +77,8 @@ class Telemetry:
         Args:
             operation: value of `gen_ai.operation.name`.
             provider: value of `gen_ai.provider.name`.
-            product: `semconv.TTS`, `STT`, `LLM`, `VOICE_CLONING` or `VOICE_DESIGN`; with `stream` it decides coverage.
+            product: `semconv.TTS`, `STT`, `LLM`, `VOICE_CLONING` or `VOICE_DESIGN`; with `stream` it decides
+            coverage.
             model: the model asked for; anything but text counts as not given.
             stream: whether the answer comes in pieces.
             server: host and port; the port None when it is the scheme's own.
@@ -122,7 +125,9 @@ class Telemetry:
         tokens: Mapping[str, int],
         content: Mapping[str, Any] | None,
     ) -> None:
-        """Measure an ending call (duration in seconds) and emit its content event, in the context of its span."""
+        """Measure an ending call (duration in seconds) and emit its content event, in the context of its
+        span.
+        """
         self._duration.record(duration, measured, call.context)
         for kind, count in tokens.items():
             self._tokens.record(count, {**measured, semconv.TOKEN_TYPE: kind}, call.context)

@@ -1,7 +1,8 @@
 """wrapt wrappers around one call: the frame that starts, guards and ends it, for functions and coroutines.
 
-An instrumentor describes each wrapped method by an `Operation`; this module makes sure that a fault in `begin` or
-`done` costs the span, never the application's call, and that results and exceptions pass through as they are.
+An instrumentor describes each wrapped method by an `Operation`; this module makes sure that a fault in
+`begin` or `done` costs the span, never the application's call, and that results and exceptions pass through
+as they are.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Operation(Protocol):
         ...
 
     def done(self, call: Call, result: Any) -> Any:
-        """Read `result` and end the call, or hand the call to `_streams`; returns what the application gets, which
-        is `result` itself wherever possible. Runs in the same task, with nothing attached."""
+        """Read `result` and end the call, or hand the call to `_streams`; returns what the application gets,
+        which is `result` itself wherever possible. Runs in the same task, with nothing attached."""
         ...
 
 
@@ -75,7 +76,9 @@ def sync_call(operation: Operation) -> Wrapper:
 
 
 def async_call(operation: Operation) -> Wrapper:
-    """The wrapper for a coroutine method. The request is sent when the coroutine is awaited, so the span starts there."""
+    """The wrapper for a coroutine method. The request is sent when the coroutine is awaited, so the span
+    starts there.
+    """
 
     async def traced(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
