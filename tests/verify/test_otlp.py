@@ -1,0 +1,352 @@
+"""Reading stored OTLP: every form that exporters and the Collector write, and hostile files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.internal.encoder import _VarintBytes
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otel_zdr.verify import otlp
+
+TRACE_ID = "5b8efff798038103d269b633813fc60c"
+SPAN_ID = "eee19b7ec3c1b174"
+
+TRACES: dict[str, Any] = {
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}]},
+            "schemaUrl": "https://opentelemetry.io/schemas/1.30.0",
+            "scopeSpans": [
+                {
+                    "scope": {"name": "httpx", "version": "1.2"},
+                    "spans": [
+                        {
+                            "traceId": TRACE_ID,
+                            "spanId": SPAN_ID,
+                            "name": "POST",
+                            "kind": 3,
+                            "startTimeUnixNano": "1700000000000000000",
+                            "endTimeUnixNano": "1700000001500000000",
+                            "attributes": [
+                                {"key": "n", "value": {"intValue": "42"}},
+                                {"key": "d", "value": {"doubleValue": 0.5}},
+                                {"key": "b", "value": {"boolValue": False}},
+                                {"key": "raw", "value": {"bytesValue": "AAEC"}},
+                                {"key": "list", "value": {"arrayValue": {"values": [{"intValue": "1"}]}}},
+                                {
+                                    "key": "map",
+                                    "value": {
+                                        "kvlistValue": {
+                                            "values": [{"key": "k", "value": {"stringValue": "v"}}]
+                                        }
+                                    },
+                                },
+                            ],
+                            "events": [{"name": "exception", "timeUnixNano": "1700000000000000001"}],
+                            "links": [{"traceId": TRACE_ID, "spanId": SPAN_ID, "traceState": "ot=th:8"}],
+                            "status": {"code": 2, "message": "broken"},
+                        }
+                    ],
+                }
+            ],
+        }
+    ]
+}
+LOGS: dict[str, Any] = {
+    "resourceLogs": [
+        {
+            "scopeLogs": [
+                {
+                    "scope": {"name": "app"},
+                    "logRecords": [
+                        {
+                            "timeUnixNano": "5",
+                            "severityNumber": 9,
+                            "severityText": "INFO",
+                            "body": {"stringValue": "hello"},
+                            "eventName": "greeting",
+                            "traceId": TRACE_ID,
+                            "spanId": SPAN_ID,
+                        }
+                    ],
+                }
+            ]
+        }
+    ]
+}
+METRICS: dict[str, Any] = {
+    "resourceMetrics": [
+        {
+            "scopeMetrics": [
+                {
+                    "metrics": [
+                        {
+                            "name": "zdr.removed.values",
+                            "sum": {
+                                "aggregationTemporality": 2,
+                                "isMonotonic": True,
+                                "dataPoints": [
+                                    {
+                                        "asInt": "7",
+                                        "timeUnixNano": "9",
+                                        "exemplars": [{"asDouble": 1.5, "timeUnixNano": "9"}],
+                                    }
+                                ],
+                            },
+                        },
+                        {
+                            "name": "latency",
+                            "histogram": {
+                                "aggregationTemporality": 2,
+                                "dataPoints": [
+                                    {
+                                        "count": "2",
+                                        "sum": 3.5,
+                                        "bucketCounts": ["1", "1"],
+                                        "explicitBounds": [1.0],
+                                    }
+                                ],
+                            },
+                        },
+                    ]
+                }
+            ]
+        }
+    ]
+}
+
+
+def fixed(frame: bytes) -> bytes:
+    return len(frame).to_bytes(4, "big") + frame
+
+
+def varint(frame: bytes) -> bytes:
+    return bytes(_VarintBytes(len(frame))) + frame
+
+
+def write(path: Path, content: bytes | str) -> Path:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encode", "copies"),
+    [
+        (lambda d: json.dumps(d).encode(), 1),
+        (lambda d: json.dumps(d, indent=4).encode(), 1),
+        (lambda d: b"\n\n" + json.dumps(d, indent=1).encode(), 1),
+        (lambda d: b"\xef\xbb\xbf" + json.dumps(d).encode(), 1),
+        (lambda d: (json.dumps(d) + "\n").encode() * 3, 3),
+        (lambda d: (json.dumps(d, indent=2) + "\n").encode() * 3, 3),
+        (lambda d: json.dumps([d, d]).encode(), 2),
+        (lambda d: gzip.compress(json.dumps(d).encode()), 1),
+        (otlp.encode_protobuf, 1),
+        (lambda d: gzip.compress(otlp.encode_protobuf(d)), 1),
+        (lambda d: varint(otlp.encode_protobuf(d)) * 2, 2),
+        (lambda d: fixed(otlp.encode_protobuf(d)) * 2, 2),
+    ],
+    ids=[
+        "json",
+        "pretty",
+        "after-blank-lines",
+        "bom",
+        "lines",
+        "pretty-one-after-the-other",
+        "array",
+        "json-gzip",
+        "protobuf",
+        "protobuf-gzip",
+        "delimited",
+        "collector-file-exporter",
+    ],
+)
+@pytest.mark.parametrize("document", [TRACES, LOGS, METRICS], ids=["traces", "logs", "metrics"])
+def test_every_form_of_a_file_gives_the_same_items(
+    tmp_path: Path, document: dict[str, Any], encode: Callable[[dict[str, Any]], bytes], copies: int
+) -> None:
+    path = write(tmp_path / "stored.bin", encode(document))
+
+    assert list(otlp.read_items(path)) == list(otlp.document_items(document)) * copies
+
+
+def test_a_span_is_read_with_all_its_places(tmp_path: Path) -> None:
+    (span,) = otlp.read_items(write(tmp_path / "t.json", json.dumps(TRACES)))
+
+    assert isinstance(span, otlp.Span)
+    assert (span.trace_id, span.span_id, span.parent_span_id) == (TRACE_ID, SPAN_ID, "")
+    assert (span.name, span.kind, span.status, span.status_message) == ("POST", "client", "error", "broken")
+    assert span.seconds == 1.5
+    assert dict(span.attributes) == {
+        "n": 42,
+        "d": 0.5,
+        "b": False,
+        "raw": b"\x00\x01\x02",
+        "list": [1],
+        "map": {"k": "v"},
+    }
+    assert span.resource.attributes["service.name"] == "shop"
+    assert (span.scope.name, span.scope.version) == ("httpx", "1.2")
+    assert span.events[0].name == "exception"
+    assert span.links[0].trace_state == "ot=th:8"
+
+
+def test_log_records_and_metrics_are_read(tmp_path: Path) -> None:
+    (record,) = otlp.read_items(write(tmp_path / "l.json", json.dumps(LOGS)))
+    counter, histogram = otlp.read_items(write(tmp_path / "m.json", json.dumps(METRICS)))
+
+    assert isinstance(record, otlp.LogRecord)
+    assert (record.body, record.event_name, record.severity_text) == ("hello", "greeting", "INFO")
+    assert isinstance(counter, otlp.Metric)
+    assert (counter.kind, counter.points[0].value, counter.points[0].exemplars[0].value) == ("sum", 7, 1.5)
+    assert isinstance(histogram, otlp.Metric)
+    assert (histogram.points[0].count, histogram.points[0].sum) == (2, 3.5)
+
+
+def test_snake_case_names_and_enum_names_are_understood(tmp_path: Path) -> None:
+    document = {
+        "resource_spans": [
+            {
+                "scope_spans": [
+                    {
+                        "spans": [
+                            {
+                                "trace_id": TRACE_ID.upper(),
+                                "kind": "SPAN_KIND_SERVER",
+                                "status": {"code": "STATUS_CODE_OK"},
+                                "attributes": [{"key": "a", "value": {"string_value": "b"}}],
+                            }
+                        ]
+                    }
+                ]
+            }
+        ]
+    }
+    (span,) = otlp.read_items(write(tmp_path / "t.json", json.dumps(document)))
+
+    assert isinstance(span, otlp.Span)
+    assert (span.trace_id, span.kind, span.status) == (TRACE_ID, "server", "ok")
+    assert span.attributes == {"a": "b"}
+
+
+def test_a_key_given_twice_is_not_lost() -> None:
+    attributes = otlp.decode_attributes(
+        [{"key": "a", "value": {"stringValue": "one"}}, {"key": "a", "value": {"stringValue": "two"}}]
+    )
+
+    assert list(attributes.pairs()) == [("a", "one"), ("a", "two")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"plain text",
+        b"{}{",
+        b'{"resourceSpans": [',
+        b'{"other": 1}',
+        b'{"resourceSpans": {}}',
+        b"[1]",
+        b"[" * 100_000,
+        b'{"resourceSpans": [' + b"9" * 5000 + b"]}",
+        b"\x0a\xff\xff\xff\xff",
+        b"\x0a\x03\x0a\x05\x00",
+        b"\x28\xb5\x2f\xfd\x00\x00",
+        b"\x1f\x8b\x08\x00broken",
+        bytes(range(256)),
+    ],
+)
+def test_what_is_no_otlp_is_an_error_that_says_nothing_of_the_content(tmp_path: Path, content: bytes) -> None:
+    path = write(tmp_path / "x", content)
+    if not content:  # an exporter that wrote nothing: no request, so no item
+        assert list(otlp.read_items(path)) == []
+        return
+    with pytest.raises(otlp.OtlpError) as caught:
+        list(otlp.read_items(path))
+    assert "plain text" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_an_otlp_error(tmp_path: Path) -> None:
+    with pytest.raises(otlp.OtlpError):
+        list(otlp.read_items(tmp_path / "none"))
+
+
+def test_good_lines_before_a_line_that_was_cut_off_are_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.json", json.dumps(TRACES) + "\n" + json.dumps(TRACES)[:100])
+    items = otlp.read_items(path)
+
+    assert next(items)
+    with pytest.raises(otlp.OtlpError):
+        next(items)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "resource",
+                    "scopeSpans",
+                    "scope",
+                    "spans",
+                    "attributes",
+                    "key",
+                    "value",
+                    "stringValue",
+                    "kvlistValue",
+                    "values",
+                    "events",
+                    "status",
+                    "traceId",
+                    "scopeLogs",
+                    "logRecords",
+                    "body",
+                    "scopeMetrics",
+                    "metrics",
+                    "sum",
+                    "dataPoints",
+                    "exemplars",
+                    "asInt",
+                    "severityNumber",
+                    "kind",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=30,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {}, optional={name: st.lists(json_values, max_size=3) for name in otlp.SIGNALS.values()}
+    )
+)
+def test_fields_of_any_type_never_raise(document: dict[str, Any]) -> None:
+    list(otlp.document_items(document))
+
+
+@given(
+    st.recursive(
+        st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.floats(allow_nan=False)
+        | st.text()
+        | st.binary(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=20,
+    )
+)
+def test_values_come_back_as_they_were_written(value: object) -> None:
+    assert otlp.decode_value(json.loads(json.dumps(otlp.encode_value(value)))) == value
