@@ -1,0 +1,62 @@
+"""Which keys carry what: the sources' rows and our overlay, compiled, with look-ups.
+
+`find` answers for one key. Keys are case-sensitive; patterns match whole dotted segments, never parts.
+"""
+
+from __future__ import annotations
+
+from otel_zdr.catalogue import _compiled, vocabulary
+from otel_zdr.catalogue.lookup import Lookup
+from otel_zdr.catalogue.rule import CONTENT_CLASSES, METADATA_CLASSES, Rule
+
+__all__ = [
+    "CONTENT_CLASSES",
+    "METADATA_CLASSES",
+    "Rule",
+    "content_class_of",
+    "exact_rules",
+    "figure_of",
+    "find",
+    "rows",
+]
+
+_lookup = Lookup(_compiled.EXACT, _compiled.TAILS, _compiled.WORDS)
+
+
+def find(key: str) -> Rule | None:
+    """The rule for ``key``, or None when nothing is known about it (it is then removed).
+
+    An exact hit is one dictionary look-up. Hits of patterns that keep a value are memoised, up to a bound;
+    unknown keys never are.
+    """
+    return _lookup.find(key)
+
+
+def exact_rules() -> dict[str, Rule]:
+    """All rules of exact keys (a copy); keys with an index hold ``N`` for it."""
+    return dict(_lookup.exact)
+
+
+def content_class_of(key_or_prefix: str) -> str | None:
+    """The content class, other than ``identifier``, that a key or a ``prefix.*`` covers, or None.
+
+    For the validation of ``OTEL_ZDR_KEEP_KEYS``: what this names can never be kept. A key whose JSON is
+    pruned (``output.value``) counts as the content it also holds.
+    """
+    return _lookup.content_class_of(key_or_prefix)
+
+
+def figure_of(name: str) -> str | None:
+    """``usage`` or ``timing`` when an unlisted name (of an instrument) is a figure by its words, else None."""
+    rule = vocabulary.classify(name, _lookup.words) if len(name) <= 128 else None
+    return rule.content_class if rule is not None and rule.content_class in ("usage", "timing") else None
+
+
+def rows() -> list[dict[str, str]]:
+    """Every row of the sources and of the overlay with its provenance, for documents and reports.
+
+    Reads files: not for the hot path. Keys of a row: ``key``, ``class``, ``verdict``, ``source``, ``source_ref``.
+    """
+    from otel_zdr.catalogue import build
+
+    return build.provenance()

@@ -1,0 +1,64 @@
+"""What a value may look like to survive under an allowed key.
+
+The shapes are closed: a number, a bool, a closed enumeration, a token, a short list of tokens, or
+JSON that is pruned to its metadata leaves. Text with spaces, vectors and bytes fit none of them.
+A shape is checked on values of exactly the built-in types, the length first, with one anchored match.
+"""
+
+from __future__ import annotations
+
+import re
+
+NUMBER = "number"  # int within 64 bits or float
+USAGE = "usage"  # number, decimal text, or JSON pruned in the context of usage
+TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
+BOOL = "bool"
+TOKEN = "token"  # 1 to 128 characters of [A-Za-z0-9._:/@+-]
+TOKENS = "tokens"  # a token, or a list of at most 16
+SCALAR = "scalar"  # number, bool, token or a list of at most 16 tokens
+ROUTE = "route"  # a token that may hold the braces of a route template
+QUALNAME = "qualname"  # a token that may hold <locals>, <lambda>, <module>
+JSON = "json"  # pruned: objects that may hold usage
+PARAMETERS = "parameters"  # pruned: the parameters of a request
+ENUM_PREFIX = "enum:"  # "enum:http_method": one of ENUMS["http_method"]
+
+MAX_TOKEN = 128
+MAX_TOKENS = 16
+MAX_JSON = 64 * 1024
+MAX_DEPTH = 32
+
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}", re.ASCII)
+ROUTE_PATTERN = re.compile(r"[A-Za-z0-9._:/@+{}<>*-]{1,128}", re.ASCII)
+QUALNAME_PATTERN = re.compile(r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}", re.ASCII)
+TIMESTAMP_PATTERN = re.compile(r"[0-9]{1,4}[0-9T:.+Z-]{0,40}", re.ASCII)
+DECIMAL_PATTERN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
+
+_HTTP_METHODS = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY HTTP _OTHER"
+
+#: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.
+ENUMS: dict[str, frozenset[str]] = {
+    "http_method": frozenset(_HTTP_METHODS.split()),
+    "scheme": frozenset(
+        ["http", "https", "ws", "wss", "ftp", "grpc", "grpcs", "tcp", "udp", "unix", "amqp", "amqps", "kafka", "redis", "rediss"]
+    ),
+    "http_flavor": frozenset(
+        ["1.0", "1.1", "2", "2.0", "3", "3.0", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/2.0", "HTTP/3", "SPDY", "QUIC"]
+    ),
+    "protocol": frozenset(
+        ["http", "https", "ws", "wss", "websocket", "grpc", "amqp", "mqtt", "kafka", "spdy", "quic", "stdio", "pipe", "tcp", "udp", "jsonrpc"]
+    ),
+    "transport": frozenset(
+        ["tcp", "udp", "pipe", "unix", "quic", "inproc", "other", "ip_tcp", "ip_udp", "stdio", "http", "https", "sse", "websocket", "streamable_http"]
+    ),
+    "network_type": frozenset(["ipv4", "ipv6", "unix", "inet", "inet6"]),
+    "role": frozenset(["system", "user", "assistant", "tool", "function", "developer", "model", "human", "ai", "critic"]),
+    "system_state": frozenset(
+        ["idle", "used", "free", "cached", "buffered", "buffers", "shared", "available", "user", "system", "nice", "iowait", "irq", "softirq", "steal", "guest", "interrupt", "in", "out", "read", "write", "transmit", "receive", "major", "minor", "rss", "vms", "rss_shared", "voluntary", "involuntary", "established", "listen", "slab_reclaimable", "slab_unreclaimable"]
+    ),
+    "input_type": frozenset(["query", "document", "text", "tokens", "search_query", "search_document"]),
+    "finish_reason": frozenset(
+        ["stop", "length", "tool_calls", "tool_call", "function_call", "content_filter", "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "error", "cancelled", "canceled", "completed", "incomplete", "failed", "in_progress", "eos_token", "eos", "tool-calls", "content-filter", "unknown", "other", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "FINISH_REASON_UNSPECIFIED", "COMPLETE", "max_output_tokens", "model_context_window_exceeded", "guardrail_intervened", "content_filtered", "model_length", "timeout", "interrupted", "success", "abort", "recitation", "safety", "load", "END_TURN", "TOOL_USE", "TOOL_CALL", "ERROR", "STOP_SEQUENCE", "FINISH", "LENGTH", "TOOL_CALLS", "CONTENT_FILTER"]
+    ),
+}
+#: Keys of these enumerations keep a placeholder for an unknown value, as the conventions ask for.
+ENUM_OTHER: dict[str, str] = {"http_method": "_OTHER"}

@@ -1,0 +1,163 @@
+"""Spellings nobody has listed: keys that are provably usage, timing, a model, a reference or a name.
+
+Instrumentations spell the same figure in dozens of ways (``gen_ai.usage.details.cache_read_tokens``,
+``acme.usageMetadata.promptTokenCount``, ``llm_tokens_total``). A key that no source lists is split into
+whole words, at dots, underscores, hyphens and changes of case. It is usage or timing when its tail is
+made of words of the vocabulary only, one of them a unit, and what stands before is known from other keys;
+at most one leading name (the vendor's) may be new. Words are never matched inside other words, and
+nothing here says that a *text* is safe: the rules for numbers demand a number.
+"""
+
+from __future__ import annotations
+
+import re
+
+from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue.rule import Rule
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
+_NEW_WORD = re.compile(r"[a-z][a-z0-9]{0,19}", re.ASCII)
+
+#: Words a figure of usage or time may be made of.
+_FIGURE_WORDS = frozenset(
+    ["input", "inputs", "output", "outputs", "prompt", "prompts", "completion", "completions", "response", "responses", "request", "requests", "total", "totals", "cached", "cache", "read", "reads", "write", "writes", "written", "creation", "create", "hit", "hits", "miss", "missed", "uncached", "reasoning", "thinking", "thoughts", "thought", "audio", "text", "image", "images", "video", "document", "modality", "details", "detail", "count", "counts", "num", "number", "of", "billed", "billable", "billing", "unit", "units", "accepted", "rejected", "prediction", "predictions", "tool", "tools", "use", "server", "web", "search", "searches", "call", "calls", "candidate", "candidates", "tokens", "token", "toks", "characters", "character", "chars", "char", "cost", "costs", "usd", "credits", "credit", "usage", "used", "embedding", "embeddings", "generated", "generation", "llm", "stt", "tts", "asr", "speech", "transcription", "synthesis", "voice", "seconds", "second", "secs", "sec", "ms", "millis", "milliseconds", "ns", "minutes", "minute", "duration", "durations", "latency", "latencies", "per", "avg", "average", "mean", "max", "min", "sum", "time", "to", "first", "last", "byte", "chunk", "next", "queue", "wait", "processing", "inference", "ttft", "ttfb", "ttlt", "itl", "tpot", "tps", "rate", "throughput", "elapsed", "ephemeral", "m", "h", "s", "1", "5", "metadata", "aggregated", "system", "fingerprint", "reads", "input", "output", "other", "new", "sent", "received", "read", "model", "session", "turn", "operation", "step", "steps", "internal", "external", "end", "e", "2", "user-billed", "prefill", "decode", "scheduling", "overhead", "estimated"]
+)
+_COUNTABLE = frozenset(["token", "character", "char"])
+_COUNTING = frozenset(["count", "counts", "usage", "used", "details", "detail", "cost", "costs", "num", "number", "total"])
+_UNITS = frozenset(["tokens", "toks", "characters", "chars"])
+_LOOSE_UNITS = frozenset(["usage", "credits", "cost", "costs"])
+_TIMES = frozenset(["latency", "latencies", "ttft", "ttfb", "ttlt", "itl", "tpot", "tps", "elapsed"])
+_LENGTHS = frozenset(["duration", "durations", "seconds", "secs", "sec", "ms", "millis", "milliseconds", "minutes"])
+_MEDIA = frozenset(["audio", "speech", "video", "voice"])
+#: Words that tie a loose unit to the use of a model.
+_COMPANIONS = frozenset(
+    ["input", "output", "prompt", "completion", "total", "cached", "cache", "read", "write", "creation", "reasoning", "thinking", "audio", "text", "image", "details", "count", "tokens", "token", "characters", "llm", "stt", "tts", "asr", "usd", "request", "response", "requests", "billed", "billable", "per", "first", "queue", "inference", "processing", "embedding", "embeddings", "ms", "model", "operation", "metadata", "generation"]
+)
+_TIME_KINDS = frozenset(
+    ["first", "last", "per", "queue", "processing", "inference", "response", "wait", "generation", "prefill", "decode"]
+)
+
+_MODEL_WORDS = frozenset(
+    ["request", "response", "requested", "resolved", "actual", "llm", "stt", "tts", "asr", "embedding", "embeddings", "chat", "completion", "base", "target", "ai", "gen", "provider", "routed", "default", "selected", "language", "speech", "voice", "image", "audio", "reranker", "rerank", "fallback", "primary", "transcription", "used", "text", "vision", "reasoning", "model", "name", "id", "generation", "realtime"]
+)
+_REFERENCE_WORDS = frozenset(
+    ["request", "response", "completion", "generation", "invocation", "batch", "job", "run", "deployment", "execution", "trace", "span", "correlation", "tool", "function", "call", "use", "x", "chat", "llm", "parent", "previous"]
+)
+_STRONG_REFERENCES = frozenset(
+    ["request", "response", "completion", "generation", "invocation", "batch", "job", "run", "deployment", "execution", "trace", "span", "correlation"]
+)
+_NAMED = frozenset(["agent", "tool", "workflow", "function"])
+_PROVIDED = frozenset(["model", "llm", "ai", "gen", "stt", "tts", "asr", "embedding"])
+_REGISTERED = frozenset(["com", "org", "io", "ai", "dev", "net", "gen", "llm"])
+
+_USAGE = Rule("usage", True, shapes.USAGE)
+_TIMING = Rule("timing", True, shapes.NUMBER)
+_MODEL = Rule("model", True, shapes.TOKEN)
+_REFERENCE = Rule("reference", True, shapes.TOKENS)
+_NAME = Rule("other_metadata", True, shapes.TOKEN)
+_FINISH = Rule("other_metadata", True, shapes.ENUM_PREFIX + "finish_reason")
+
+
+def words_of(text: str) -> list[str]:
+    """The lower-case words of a key or segment: ``usageMetadata.promptTokenCount`` has five."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def is_figure_word(word: str) -> bool:
+    return word in _FIGURE_WORDS
+
+
+def figure_class(words: list[str], companions: bool = False) -> str | None:
+    """``usage`` or ``timing`` when the words (all of the vocabulary) name a figure, else None.
+
+    ``companions``: the context has shown already that this is about the use of a model.
+    """
+    found = set(words)
+    if not _UNITS.isdisjoint(found):
+        return "timing" if "per" in found else "usage"
+    if not _COUNTABLE.isdisjoint(found) and not _COUNTING.isdisjoint(found):
+        return "usage"
+    loose = companions or not _COMPANIONS.isdisjoint(found)
+    if loose and not _LOOSE_UNITS.isdisjoint(found):
+        return "usage"
+    if not _TIMES.isdisjoint(found):
+        return "timing"
+    if not _LENGTHS.isdisjoint(found):
+        if not _MEDIA.isdisjoint(found):
+            return "usage"
+        return "timing" if loose else None
+    if "time" in found and not _TIME_KINDS.isdisjoint(found):
+        return "timing"
+    return None
+
+
+def _prefix_is_known(prefix: list[str], known: frozenset[str]) -> bool:
+    """All words known; of the first two words (the third after ``com`` and the like) any may be a new name."""
+    start = 0
+    if prefix and prefix[0] in _REGISTERED:
+        start = 1
+    for position, word in enumerate(prefix):
+        if word in known:
+            continue
+        if not start <= position < start + 2 or not _NEW_WORD.fullmatch(word):
+            return False
+    return True
+
+
+def classify(key: str, known: frozenset[str]) -> Rule | None:
+    """The rule for an unlisted key, or None when nothing proves it safe.
+
+    ``known``: words of the metadata keys that the sources list. The caller has bounded the key's length.
+    """
+    if not _KEY.fullmatch(key):
+        return None
+    words = words_of(key)
+    if not words or len(words) > 12:
+        return None
+    start = len(words)
+    while start and words[start - 1] in _FIGURE_WORDS:
+        start -= 1
+    if start < len(words):
+        prefix = words[:start]
+        if _prefix_is_known(prefix, known):
+            kind = figure_class(words[start:], companions=all(word in known for word in prefix))
+            if kind == "usage":
+                return _USAGE
+            if kind == "timing":
+                return _TIMING
+    return _classify_text(words, known)
+
+
+def _classify_text(words: list[str], known: frozenset[str]) -> Rule | None:
+    last = words[-1]
+    before = words[-2] if len(words) > 1 else ""
+    if last == "model" or (before == "model" and last in ("name", "id")):
+        return _MODEL if _prefix_is_known(words[:-1], known | _MODEL_WORDS) else None
+    if last in ("id", "ids"):
+        start = len(words) - 1
+        while start and words[start - 1] in _REFERENCE_WORDS:
+            start -= 1
+        tail = set(words[start:-1])
+        call = "call" in tail or "use" in tail
+        strong = not _STRONG_REFERENCES.isdisjoint(tail) or (
+            call and not tail.isdisjoint(("tool", "function"))
+        )
+        return _REFERENCE if strong and _prefix_is_known(words[:start], known) else None
+    if last == "name" and before in _NAMED and _prefix_is_known(words[:-1], known):
+        return _NAME
+    if last in ("reason", "reasons") and before in ("finish", "stop"):
+        return _FINISH if _prefix_is_known(words[:-1], known) else None
+    if (before == "service" and last == "tier") or (before == "system" and last == "fingerprint"):
+        return _NAME if _prefix_is_known(words[:-1], known) else None
+    if last == "provider" or (before == "provider" and last == "name"):
+        rest = words[:-1]
+        tied = not _PROVIDED.isdisjoint(rest)
+        return _NAME if tied and _prefix_is_known(rest, known) else None
+    return None
+
+
+def is_loose(words: list[str]) -> bool:
+    """Whether the words name a figure only in the right context (``cost``, ``usage``), not by a unit."""
+    found = set(words)
+    return _UNITS.isdisjoint(found) and (_COUNTABLE.isdisjoint(found) or _COUNTING.isdisjoint(found))

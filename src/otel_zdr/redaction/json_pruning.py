@@ -1,0 +1,248 @@
+"""Reduces JSON that may hold usage to its metadata leaves.
+
+Some usage exists only inside JSON, beside content. What survives: numbers under words of usage, model
+ids, ids of responses and requests, finish reasons; what is written again has only keys of the vocabulary.
+Messages, choices, documents and tool definitions are not entered. Text over 64 KiB, structures deeper
+than 32, and whatever does not parse are dropped whole.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from otel_zdr.catalogue import shapes, vocabulary
+from otel_zdr.redaction.removed import REMOVED
+
+USAGE = "usage"  # the key says that the whole value is usage
+RESPONSE = "response"  # a response or event: usage stands in a part of it
+PARAMETERS = "parameters"  # the parameters of a request
+_WITHIN = "within"  # inside a part named usage of something else: figures only
+_BODY = "body"  # a structured log body
+
+_MAX_ITEMS = 128
+_MAX_NODES = 20_000
+_MAX_INT = 2**63 - 1
+_MIN_INT = -(2**63)
+_HINT = re.compile(r"usage|token|[\"_ ]id\"|reason|model", re.IGNORECASE)
+
+_CONTAINERS = frozenset(
+    ["usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "usage_details", "usageDetails", "cost_details", "token_count", "tokenCount", "billed_units", "billedUnits", "tokens", "usage_metrics", "aggregated_usage"]
+)
+_PARTS = frozenset(
+    ["response", "llm_output", "llmOutput", "response_metadata", "responseMetadata", "meta", "raw_response", "result"]
+)
+_TYPES = frozenset(
+    ["tokens", "duration", "seconds", "characters", "llm_metrics", "tts_metrics", "stt_metrics", "vad_metrics", "eou_metrics"]
+)
+_FLAGS = frozenset(["cancelled", "streamed", "streaming"])
+_NUMBERS_BESIDE_USAGE = frozenset(["timestamp"])
+#: Ids that vendors make; anything else called ``id`` may be the customer's.
+_VENDOR_ID = re.compile(
+    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|toolu|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
+    r"[-_][A-Za-z0-9._:-]{1,100}",
+    re.ASCII,
+)
+_FINISH = shapes.ENUMS["finish_reason"]
+_ROLES = shapes.ENUMS["role"]
+_PARAMETER_NUMBERS = frozenset(
+    ["temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "seed", "n", "frequency_penalty", "presence_penalty", "repetition_penalty", "dimensions", "speed", "top_logprobs", "budget_tokens", "stream", "logprobs", "store", "parallel_tool_calls", "sample_rate", "maxTokens", "topP", "topK"]
+)
+_PARAMETER_TOKENS = frozenset(
+    ["model", "model_name", "model_id", "modelId", "service_tier", "encoding_format", "reasoning_effort"]
+)
+_MODEL_KEYS = frozenset(["model", "model_name", "modelName", "model_id", "modelId", "model_version", "modelVersion"])
+_TIED_TEXT = frozenset(["service_tier", "serviceTier", "system_fingerprint"])
+
+
+class _Budget:
+    """Counts the nodes that one value may cost."""
+
+    __slots__ = ("dropped", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes = _MAX_NODES
+        self.dropped = False
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if len(text) <= 20 else None
+
+
+def _no_constant(_: str) -> None:
+    return None
+
+
+def parse(text: str) -> object:
+    """The parsed JSON, or REMOVED when it is too long, too deep or not JSON. Never raises."""
+    if len(text) > shapes.MAX_JSON:
+        return REMOVED
+    try:
+        value = json.loads(text, parse_int=_integer, parse_constant=_no_constant)
+    except (ValueError, RecursionError, MemoryError):
+        return REMOVED
+    return REMOVED if _is_deeper(value, shapes.MAX_DEPTH) else value
+
+
+def dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    kind = type(value)
+    if kind is dict:
+        children: object = value.values()  # type: ignore[attr-defined]
+    elif kind is list:
+        children = value
+    else:
+        return False
+    if depth == 0:
+        return True
+    return any(_is_deeper(child, depth - 1) for child in children)  # type: ignore[attr-defined]
+
+
+def prune_text(text: str, context: str) -> object:
+    """The pruned JSON as compact text, or REMOVED when nothing of it is metadata."""
+    if len(text) > shapes.MAX_JSON or text[:64].lstrip()[:1] not in ("{", "["):
+        return REMOVED
+    if context == RESPONSE and not _HINT.search(text):
+        return REMOVED
+    value = parse(text)
+    if value is REMOVED:
+        return REMOVED
+    pruned = _prune(value, context, shapes.MAX_DEPTH, _Budget())
+    if pruned is REMOVED:
+        return REMOVED
+    return text if pruned == value and dump(pruned) == text else dump(pruned)
+
+
+def prune_value(value: object, context: str) -> object:
+    """The pruned structure (new dicts and lists), or REMOVED when nothing of it is metadata."""
+    return _prune(value, context, shapes.MAX_DEPTH, _Budget())
+
+
+def prune_body(body: object) -> object:
+    """A structured log body reduced to index, finish reason, roles, ids and usage; or REMOVED."""
+    return _prune(body, _BODY, shapes.MAX_DEPTH, _Budget())
+
+
+def _prune(value: object, context: str, depth: int, budget: _Budget) -> object:
+    if depth == 0 or budget.nodes <= 0:
+        return REMOVED
+    kind = type(value)
+    if kind is dict or isinstance(value, Mapping):
+        return _prune_mapping(value, context, depth, budget)  # type: ignore[arg-type]
+    if kind is list or kind is tuple:
+        found = []
+        for item in value[:_MAX_ITEMS]:  # type: ignore[index]
+            budget.nodes -= 1
+            if type(item) is dict or isinstance(item, Mapping):
+                pruned = _prune_mapping(item, context, depth - 1, budget)
+                if pruned is not REMOVED:
+                    found.append(pruned)
+        return found or REMOVED
+    return REMOVED
+
+
+def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, budget: _Budget) -> object:
+    if depth <= 0:
+        return REMOVED
+    found: dict[str, object] = {}
+    tied: list[str] = []  # text that stays only beside evidence that this is a model's response
+    for key, value in mapping.items():
+        budget.nodes -= 1
+        if budget.nodes <= 0:
+            break
+        if type(key) is not str or not 0 < len(key) <= 64:
+            continue
+        kept = _leaf_or_part(key, value, context, depth, budget)
+        if kept is REMOVED:
+            continue
+        found[key] = kept
+        if context == RESPONSE and (key in _MODEL_KEYS or key in _TIED_TEXT):
+            tied.append(key)
+    if tied and len(tied) == len(found):
+        for key in tied:
+            del found[key]
+    return found or REMOVED
+
+
+def _leaf_or_part(key: str, value: object, context: str, depth: int, budget: _Budget) -> object:
+    kind = type(value)
+    if kind is int or kind is float:
+        return value if _is_metadata_number(key, value, context) else REMOVED
+    if kind is bool:
+        if context == PARAMETERS and key in _PARAMETER_NUMBERS:
+            return value
+        return value if context == USAGE and key in _FLAGS else REMOVED
+    if kind is str:
+        return value if _is_metadata_text(key, value, context) else REMOVED  # type: ignore[arg-type]
+    if kind is dict or kind is list or kind is tuple or isinstance(value, Mapping):
+        inner = _context_of_part(key, context)
+        return REMOVED if inner is None else _prune(value, inner, depth - 1, budget)
+    return REMOVED
+
+
+def _context_of_part(key: str, context: str) -> str | None:
+    """In which context a part is entered, or None when it is not entered."""
+    if context in (USAGE, _WITHIN):
+        if context == USAGE and key == "metadata":
+            return USAGE
+        words = vocabulary.words_of(key)
+        return context if words and all(map(vocabulary.is_figure_word, words)) else None
+    if key in _CONTAINERS:
+        return _WITHIN
+    if context == RESPONSE and key in _PARTS:
+        return RESPONSE
+    if context == _BODY:
+        if key == "message":
+            return _BODY
+        if key == "tool_calls":
+            return _BODY
+    return None
+
+
+def _is_metadata_number(key: str, value: object, context: str) -> bool:
+    if type(value) is float:
+        if not math.isfinite(value):
+            return False
+    elif not _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
+        return False
+    if context == PARAMETERS:
+        return key in _PARAMETER_NUMBERS
+    if context == _BODY and key == "index":
+        return True
+    words = vocabulary.words_of(key)
+    if not words or not all(map(vocabulary.is_figure_word, words)):
+        return context == USAGE and key in _NUMBERS_BESIDE_USAGE
+    if context in (USAGE, _WITHIN):
+        return True
+    return vocabulary.figure_class(words) == "usage" and not vocabulary.is_loose(words)
+
+
+def _is_metadata_text(key: str, value: str, context: str) -> bool:
+    if len(value) > shapes.MAX_TOKEN or shapes.TOKEN_PATTERN.fullmatch(value) is None or "//" in value:
+        return False
+    if context == PARAMETERS:
+        return key in _PARAMETER_TOKENS
+    if context == _WITHIN:
+        return key == "type" and value in _TYPES
+    if key in ("finish_reason", "stop_reason", "finishReason", "stopReason"):
+        return value in _FINISH
+    if key == "id":
+        return _VENDOR_ID.fullmatch(value) is not None
+    if context == _BODY:
+        return (key == "role" and value in _ROLES) or (key == "type" and value == "function")
+    if key in _MODEL_KEYS or key in _TIED_TEXT:
+        return True
+    if context == USAGE:
+        if key == "type":
+            return value in _TYPES
+        rule = vocabulary.classify(key, frozenset())
+        return rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS)
+    return (
+        key in ("response_id", "request_id", "responseId", "requestId")
+        and _VENDOR_ID.fullmatch(value) is not None
+    )

@@ -1,0 +1,384 @@
+"""The pure core: values, names and bodies of an item under Zero Data Retention, cleaned.
+
+Default deny: only keys that the catalogue or the operator knows as metadata survive, and only with a value
+of fitting shape. No method raises; what fails inside is removed. Nothing is kept between calls.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+
+from otel_zdr import catalogue
+from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue.rule import Rule
+from otel_zdr.redaction import json_pruning, shaping
+from otel_zdr.redaction.naming import KINDS, Names, is_level, rebuilt_span_name
+from otel_zdr.redaction.removed import REMOVED, count
+
+_MAX_INT = 2**63 - 1
+_MIN_INT = -(2**63)
+_MAX_NODES = 1000
+_OVER_SHAPE = "free_text"
+_SCHEMA_URL = re.compile(r"https://opentelemetry\.io/schemas/[0-9]{1,3}(?:\.[0-9]{1,4}){2}", re.ASCII)
+_SAMPLING = re.compile(
+    r"(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})"
+    r"(?:;(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})){0,3}",
+    re.ASCII,
+)
+_KEPT = Rule("other_metadata", True, shapes.SCALAR)
+
+# What the fast path can decide by itself, as bits of an entry of its table.
+_NUMBER, _BOOL, _TOKEN = 1, 2, 4
+_MASKS = {
+    shapes.NUMBER: _NUMBER,
+    shapes.USAGE: _NUMBER,
+    shapes.TIMING: _NUMBER,
+    shapes.BOOL: _BOOL,
+    shapes.TOKEN: _TOKEN,
+    shapes.TOKENS: _NUMBER | _TOKEN,
+    shapes.SCALAR: _NUMBER | _BOOL | _TOKEN,
+}
+
+
+def _module_is_loaded(name: str) -> bool:
+    return name in sys.modules
+
+
+class Redactor:
+    """Cleans the parts of items; immutable after construction, to be shared between threads.
+
+    ``keep_keys``: further metadata keys, exact or ``prefix.*`` (validated by the settings).
+    ``keep_names``: further names of spans, events, scopes and instruments, exact or ``prefix.*``.
+    ``module_known``: whether a dotted name is a module of this process; must not import.
+
+    The ``removed`` argument of every method counts values by content class, one a top-level value.
+    """
+
+    def __init__(
+        self,
+        *,
+        keep_keys: Iterable[str] = (),
+        keep_names: Iterable[str] = (),
+        module_known: Callable[[str], bool] = _module_is_loaded,
+    ) -> None:
+        keep_keys = tuple(keep_keys)
+        self._kept = frozenset(key for key in keep_keys if not key.endswith(".*"))
+        self._kept_prefixes = tuple(key[:-1] for key in keep_keys if key.endswith(".*"))
+        self._names = Names(keep_names, module_known)
+        self._client_table = self._table(server=False)
+        self._server_table = self._table(server=True)
+
+    def _table(self, server: bool) -> dict[str, int | str]:
+        """Exact keys → bits of what the fast path accepts, or the content class of what is dropped."""
+        table: dict[str, int | str] = {}
+        for key in (*catalogue.exact_rules(), *self._kept):
+            rule = self._rule(key)
+            if rule is None:
+                continue
+            if server and rule.server_class is not None:
+                table[key] = rule.server_class
+            elif not rule.keep:
+                table[key] = rule.content_class
+            else:
+                table[key] = _MASKS.get(rule.shape, 0)
+        return table
+
+    def _rule(self, key: str) -> Rule | None:
+        """The operator's word for keys, then the catalogue's. Content classes were refused by the settings."""
+        if key in self._kept or (self._kept_prefixes and key.startswith(self._kept_prefixes)):
+            rule = catalogue.find(key)
+            return rule if rule is not None and rule.keep and rule.server_class is None else _KEPT
+        return catalogue.find(key)
+
+    # --- attributes
+
+    def attribute(self, key: object, value: object, removed: dict[str, int], server: bool = False) -> object:
+        """The cleaned value, or REMOVED. ``server``: the span is a server's or consumer's."""
+        try:
+            text = shaping.plain_text(key)
+            if text is None:
+                count(removed, _OVER_SHAPE)
+                return REMOVED
+            return self._clean(text, value, removed, server)
+        except Exception:
+            count(removed, _OVER_SHAPE)
+            return REMOVED
+
+    def attributes(
+        self, mapping: Mapping[str, object] | None, removed: dict[str, int], server: bool = False
+    ) -> dict[str, object]:
+        """A new dict of what survives. The work does not depend on the size of what is dropped."""
+        clean: dict[str, object] = {}
+        if not mapping:
+            return clean
+        get = (self._server_table if server else self._client_table).get
+        token = shapes.TOKEN_PATTERN.fullmatch
+        try:
+            items = list(mapping.items())
+        except Exception:
+            count(removed, _OVER_SHAPE)
+            return clean
+        for key, value in items:
+            if type(key) is str:
+                entry = get(key)
+                kind = type(value)
+                if type(entry) is str:
+                    removed[entry] = removed.get(entry, 0) + 1
+                    continue
+                if entry:  # bits; 0 and None go the long way
+                    if kind is str:
+                        if entry & 4 and len(value) <= 128 and token(value) and "//" not in value:  # type: ignore[operator, arg-type]
+                            clean[key] = value
+                            continue
+                    elif kind is int:
+                        if entry & 1 and _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
+                            clean[key] = value
+                            continue
+                    elif (kind is float and entry & 1) or (kind is bool and entry & 2):  # type: ignore[operator]
+                        clean[key] = value
+                        continue
+            kept = self.attribute(key, value, removed, server)
+            if kept is not REMOVED:
+                name = shaping.plain_text(key)
+                if name is not None:
+                    clean[name] = kept
+        return clean
+
+    def resource_attributes(
+        self, mapping: Mapping[str, object] | None, removed: dict[str, int]
+    ) -> dict[str, object]:
+        """As `attributes`; a resource describes the sender, so nothing of it is the caller's."""
+        return self.attributes(mapping, removed)
+
+    def _clean(self, key: str, value: object, removed: dict[str, int], server: bool) -> object:
+        """The plain reference for one attribute, which the fast path must equal."""
+        rule = self._rule(key)
+        if rule is not None:
+            if server and rule.server_class is not None:
+                count(removed, rule.server_class)
+                return REMOVED
+            if not rule.keep:
+                count(removed, rule.content_class)
+                return REMOVED
+        if shaping.is_mapping(value) and (rule is None or rule.shape not in shaping.STRUCTURED):
+            kept, whole = self._clean_mapping(key, value, server, shapes.MAX_DEPTH, [_MAX_NODES])
+            if not whole:
+                count(removed, _OVER_SHAPE)
+            return kept if kept else REMOVED
+        if rule is None:
+            count(removed, _OVER_SHAPE)
+            return REMOVED
+        shaped = shaping.SHAPERS[rule.shape](value)
+        if shaped is REMOVED:
+            count(
+                removed,
+                rule.content_class if rule.content_class in catalogue.CONTENT_CLASSES else _OVER_SHAPE,
+            )
+        elif shaped is not value and shaped != value:
+            count(removed, _class_of_pruned(rule))
+        return shaped
+
+    def _clean_mapping(
+        self, path: str, mapping: object, server: bool, depth: int, nodes: list[int]
+    ) -> tuple[dict[str, object], bool]:
+        """(what survives of a nested map by dotted path, whether that is all of it)."""
+        clean: dict[str, object] = {}
+        whole = True
+        if depth <= 0:
+            return clean, False
+        for key, value in mapping.items():  # type: ignore[attr-defined]
+            nodes[0] -= 1
+            name = shaping.plain_text(key)
+            if nodes[0] < 0 or name is None or len(path) + len(name) > 255:
+                whole = False
+                continue
+            inner = f"{path}.{name}"
+            if shaping.is_mapping(value):
+                rule = self._rule(inner)
+                if rule is None or (rule.keep and rule.shape not in shaping.STRUCTURED):
+                    kept, complete = self._clean_mapping(inner, value, server, depth - 1, nodes)
+                    whole = whole and complete
+                    if kept:
+                        clean[name] = kept
+                    continue
+            counts: dict[str, int] = {}
+            kept_value = self.attribute(inner, value, counts, server)
+            whole = whole and not counts
+            if kept_value is not REMOVED:
+                clean[name] = kept_value
+        return clean, whole
+
+    # --- names
+
+    def span_name(
+        self, name: object, kind: str, attributes: Mapping[str, object], removed: dict[str, int]
+    ) -> str:
+        """The name when it is known or made of the clean ``attributes``; else one made of them, or ``kind``."""
+        try:
+            text = shaping.plain_text(name)
+            if text == "" or (text is not None and self._names.is_span(text, attributes)):
+                return text or ""
+            count(removed, _OVER_SHAPE)
+            return rebuilt_span_name(kind, attributes)
+        except Exception:
+            count(removed, _OVER_SHAPE)
+            return kind if kind in KINDS else "internal"
+
+    def event_name(self, name: object, removed: dict[str, int]) -> str:
+        """A known or listed name, else ``event``."""
+        text = self._known_event(name)
+        if text is not None:
+            return text
+        if name != "event":
+            count(removed, _OVER_SHAPE)
+        return "event"
+
+    def log_event_name(self, name: object, removed: dict[str, int]) -> str | None:
+        """A known or listed name, else None."""
+        if name is None:
+            return None
+        text = self._known_event(name)
+        if text is None:
+            count(removed, _OVER_SHAPE)
+        return text
+
+    def _known_event(self, name: object) -> str | None:
+        try:
+            text = shaping.plain_text(name)
+            return text if text is not None and self._names.is_event(text) else None
+        except Exception:
+            return None
+
+    def scope_name(self, name: object, removed: dict[str, int]) -> str:
+        """The name when it, or its parent, is a module of this process, known or listed; else empty."""
+        try:
+            text = shaping.plain_text(name)
+            if not text:
+                return ""
+            if self._names.is_scope(text):
+                return text
+        except Exception:
+            pass
+        count(removed, _OVER_SHAPE)
+        return ""
+
+    def knows_instrument(self, name: object) -> bool:
+        """Whether measurements of this instrument may be exported under ZDR."""
+        try:
+            text = shaping.plain_text(name)
+            return text is not None and self._names.is_instrument(text)
+        except Exception:
+            return False
+
+    # --- log records and the rest
+
+    def body(self, body: object, event_name: object, removed: dict[str, int]) -> object:
+        """None for text; a structured body pruned to index, finish reason, roles, ids and usage, or None."""
+        if body is None:
+            return None
+        try:
+            if shaping.is_mapping(body):
+                pruned = json_pruning.prune_body(body)
+                if pruned is not REMOVED:
+                    if pruned != body:
+                        count(removed, _class_of_event(shaping.plain_text(event_name)))
+                    return pruned
+        except Exception:
+            pass
+        count(removed, _class_of_event(shaping.plain_text(event_name)))
+        return None
+
+    def severity_text(self, text: object, removed: dict[str, int]) -> str | None:
+        """The name of a level, else None."""
+        if text is None:
+            return None
+        try:
+            plain = shaping.plain_text(text)
+            if plain is not None and is_level(plain):
+                return plain
+        except Exception:
+            pass
+        count(removed, _OVER_SHAPE)
+        return None
+
+    def token(self, text: object, removed: dict[str, int], content_class: str) -> str | None:
+        """``text`` when it is a token (scope version, unit, …), else None, counted as ``content_class``."""
+        if text is None or text == "":
+            return None
+        try:
+            plain = shaping.plain_text(text)
+            if plain is not None and shaping.is_token(plain):
+                return plain
+        except Exception:
+            pass
+        count(removed, content_class)
+        return None
+
+    def schema_url(self, url: object, removed: dict[str, int]) -> str | None:
+        """A schema of the OpenTelemetry conventions, else None."""
+        if url is None or url == "":
+            return None
+        try:
+            plain = shaping.plain_text(url)
+            if plain is not None and len(plain) <= 64 and _SCHEMA_URL.fullmatch(plain):
+                return plain
+        except Exception:
+            pass
+        count(removed, "url")
+        return None
+
+    def trace_state(self, items: object, removed: dict[str, int]) -> list[tuple[str, str]]:
+        """Only OpenTelemetry's own sampling entry (``ot``: ``th``, ``rv``, ``p``, ``r``) survives."""
+        clean: list[tuple[str, str]] = []
+        if not items:
+            return clean
+        try:
+            pairs = list(items.items()) if isinstance(items, Mapping) else list(items)  # type: ignore[call-overload]
+            for key, value in pairs:
+                text = shaping.plain_text(value)
+                if shaping.plain_text(key) == "ot" and text and len(text) <= 64 and _SAMPLING.fullmatch(text):
+                    clean.append(("ot", text))
+                else:
+                    count(removed, "caller")
+        except Exception:
+            count(removed, "caller")
+        return clean
+
+    def skeleton(self, mapping: Mapping[str, object] | None) -> dict[str, object]:
+        """Exact usage and model keys with plain values only: for items whose cleaning failed."""
+        clean: dict[str, object] = {}
+        try:
+            for key, value in list(mapping.items()) if mapping else ():
+                if type(key) is not str:
+                    continue
+                rule = catalogue.find(key)
+                if rule is None or not rule.keep:
+                    continue
+                if (rule.content_class == "usage" and shaping.is_number(value)) or (rule.content_class == "model" and type(value) is str and shaping.is_token(value)):
+                    clean[key] = value
+        except Exception:
+            pass
+        return clean
+
+
+def _class_of_pruned(rule: Rule) -> str:
+    if rule.content_class in catalogue.CONTENT_CLASSES:
+        return rule.content_class
+    return "caller" if rule.shape == shapes.ENUM_PREFIX + "http_method" else _OVER_SHAPE
+
+
+_EVENT_CLASSES = {
+    "gen_ai.user.message": "prompt",
+    "gen_ai.system.message": "system_instructions",
+    "gen_ai.developer.message": "system_instructions",
+    "gen_ai.assistant.message": "completion",
+    "gen_ai.choice": "completion",
+    "gen_ai.tool.message": "tool_result",
+    "gen_ai.function.message": "tool_result",
+}
+
+
+def _class_of_event(name: str | None) -> str:
+    return _EVENT_CLASSES.get(name or "", _OVER_SHAPE)

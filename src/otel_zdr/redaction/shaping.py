@@ -1,0 +1,182 @@
+"""Does a value fit the shape that its rule asks for?
+
+Only values of exactly the built-in types are looked at: a subclass may lie about its length, its
+equality or its text. A ``str`` subclass (a member of a text enumeration) counts as its plain text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from otel_zdr.catalogue import shapes
+from otel_zdr.redaction import json_pruning
+from otel_zdr.redaction.removed import REMOVED
+
+_MAX_INT = 2**63 - 1
+_MIN_INT = -(2**63)
+_token = shapes.TOKEN_PATTERN.fullmatch
+_route = shapes.ROUTE_PATTERN.fullmatch
+_qualname = shapes.QUALNAME_PATTERN.fullmatch
+_timestamp = shapes.TIMESTAMP_PATTERN.fullmatch
+_decimal = shapes.DECIMAL_PATTERN.fullmatch
+_MAX_QUALNAME = 192
+_MAX_LIST_TEXT = 2048
+
+Shaper = Callable[[object], object]
+
+
+def plain_text(value: object) -> str | None:
+    """The text of a ``str``, a subclass's without calling its methods; None for anything else."""
+    if type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    return None
+
+
+def is_token(text: str) -> bool:
+    """1 to 128 characters of ``[A-Za-z0-9._:/@+-]``, and not an address: ``//`` never occurs in an id."""
+    return len(text) <= shapes.MAX_TOKEN and _token(text) is not None and "//" not in text
+
+
+def is_number(value: object) -> bool:
+    """A float, or an int that OTLP can carry (64 bits): a longer one can spell text."""
+    kind = type(value)
+    if kind is float:
+        return True
+    return kind is int and _MIN_INT <= value <= _MAX_INT  # type: ignore[operator]
+
+
+def number(value: object) -> object:
+    return value if is_number(value) else REMOVED
+
+
+def boolean(value: object) -> object:
+    return value if type(value) is bool else REMOVED
+
+
+def token(value: object) -> object:
+    text = plain_text(value)
+    return text if text is not None and is_token(text) else REMOVED
+
+
+def tokens(value: object) -> object:
+    """A token, a number, a list of at most 16 tokens, or such a list as JSON text."""
+    if is_number(value):
+        return value
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return _token_list(value)  # type: ignore[arg-type]
+    text = plain_text(value)
+    if text is None:
+        return REMOVED
+    if text[:1] == "[" and len(text) <= _MAX_LIST_TEXT:
+        parsed = json_pruning.parse(text)
+        if type(parsed) is list and parsed and _token_list(parsed) is not REMOVED:
+            return json_pruning.dump(parsed)
+        return REMOVED
+    return text if is_token(text) else REMOVED
+
+
+def _token_list(values: list[object] | tuple[object, ...]) -> object:
+    if len(values) > shapes.MAX_TOKENS:
+        return REMOVED
+    found = []
+    for item in values:
+        text = plain_text(item)
+        if text is None or not is_token(text):
+            return REMOVED
+        found.append(text)
+    return values if all(type(item) is str for item in values) else type(values)(found)
+
+
+def scalar(value: object) -> object:
+    if type(value) is bool:
+        return value
+    return tokens(value)
+
+
+def timing(value: object) -> object:
+    if is_number(value):
+        return value
+    text = plain_text(value)
+    if text is None or len(text) > 48:
+        return REMOVED
+    bare = text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
+    return text if _timestamp(bare) else REMOVED
+
+
+def route(value: object) -> object:
+    text = plain_text(value)
+    if text is None or len(text) > shapes.MAX_TOKEN or not _route(text) or "//" in text:
+        return REMOVED
+    return text
+
+
+def qualname(value: object) -> object:
+    text = plain_text(value)
+    if text is None or len(text) > _MAX_QUALNAME or not _qualname(text) or "//" in text:
+        return REMOVED
+    return text
+
+
+def enumeration(name: str) -> Shaper:
+    allowed = shapes.ENUMS[name]
+    other = shapes.ENUM_OTHER.get(name, REMOVED)
+
+    def shape(value: object) -> object:
+        text = plain_text(value)
+        if text is None:
+            return REMOVED
+        return text if len(text) <= 40 and text in allowed else other
+
+    return shape
+
+
+def usage(value: object) -> object:
+    """A number, decimal text, or JSON (text or structure) pruned to figures and the ids beside them."""
+    if is_number(value):
+        return value
+    text = plain_text(value)
+    if text is not None:
+        if len(text) <= 38 and _decimal(text):
+            return text
+        return json_pruning.prune_text(text, json_pruning.USAGE)
+    return json_pruning.prune_value(value, json_pruning.USAGE)
+
+
+def response(value: object) -> object:
+    text = plain_text(value)
+    if text is not None:
+        return json_pruning.prune_text(text, json_pruning.RESPONSE)
+    return json_pruning.prune_value(value, json_pruning.RESPONSE)
+
+
+def parameters(value: object) -> object:
+    text = plain_text(value)
+    if text is not None:
+        return json_pruning.prune_text(text, json_pruning.PARAMETERS)
+    return json_pruning.prune_value(value, json_pruning.PARAMETERS)
+
+
+SHAPERS: dict[str, Shaper] = {
+    shapes.NUMBER: number,
+    shapes.USAGE: usage,
+    shapes.TIMING: timing,
+    shapes.BOOL: boolean,
+    shapes.TOKEN: token,
+    shapes.TOKENS: tokens,
+    shapes.SCALAR: scalar,
+    shapes.ROUTE: route,
+    shapes.QUALNAME: qualname,
+    shapes.JSON: response,
+    shapes.PARAMETERS: parameters,
+    **{shapes.ENUM_PREFIX + name: enumeration(name) for name in shapes.ENUMS},
+}
+
+#: Shapes whose mappings are pruned as a whole; below any other key a mapping is looked up key by key.
+STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
+
+
+def is_mapping(value: object) -> bool:
+    return type(value) is dict or isinstance(value, Mapping)
