@@ -245,12 +245,12 @@ class Call:
         Its text may repeat the request, so it goes into the status and an exception event only where the
         policy lets content out. Leaving a generator early is no error.
         """
+        if isinstance(error, GeneratorExit):
+            self.leave(INTERRUPTED)
+            return
         try:
             self._open.pop()
         except IndexError:
-            return
-        if isinstance(error, GeneratorExit):
-            self._close(INTERRUPTED)
             return
         try:
             kind = type(error).__qualname__
@@ -322,17 +322,22 @@ class Call:
         finally:
             self._content = None
 
-    def __del__(self) -> None:
-        if not getattr(self, "_open", None):
-            return
-        # The collector may have stopped this thread anywhere, also where it holds a lock of the SDK that
-        # ending a span takes again. Then somebody else has to end it.
-        try:
+    def leave(self, reason: str) -> None:
+        """As `end`, for code that may run inside a garbage collection.
+
+        That may have stopped this thread anywhere, also where it holds a lock of the SDK that ending a span
+        takes again. Then the call is put aside, for the next call that starts to end it.
+        """
+        if self._open:
             if _holds_locks(sys._getframe(1)):
-                _abandoned.put(_Leftover(self))
+                _abandoned.put((self, reason))
             else:
-                self.end(ABANDONED)
-        except Exception:  # interpreter shutdown
+                self.end(reason)
+
+    def __del__(self) -> None:
+        try:
+            self.leave(ABANDONED)  # may resurrect this object, which is safe (PEP 442)
+        except Exception:  # interpreter shutdown, or a constructor that failed
             return
 
 
@@ -351,16 +356,7 @@ class _Sending:
         self._call.detach(self._token)
 
 
-class _Leftover:
-    """What is left of a dropped call: resurrecting the call itself is safe in CPython since 3.4 (PEP 442)."""
-
-    __slots__ = ("call",)
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-
-
-_abandoned: SimpleQueue[_Leftover] = SimpleQueue()  # its put() may interrupt itself, by design
+_abandoned: SimpleQueue[tuple[Call, str]] = SimpleQueue()  # its put() may interrupt itself, by design
 
 _LOCKING = ("opentelemetry.sdk", "opentelemetry.exporter", "threading", "logging", "queue", "otel_zdr.sdk")
 # Frames at the bottom of every thread, which hold nothing.
@@ -380,10 +376,10 @@ def end_abandoned() -> None:
     """End the calls whose streams were dropped at a moment that did not allow it."""
     while not _abandoned.empty():
         try:
-            leftover = _abandoned.get_nowait()
+            call, reason = _abandoned.get_nowait()
         except Empty:
             return
-        leftover.call.end(ABANDONED)
+        call.end(reason)
 
 
 def message(role: str, *contents: object, **more: object) -> dict[str, Any]:

@@ -57,15 +57,17 @@ class Observer:
 class _Iteration:
     """Stands in for the iterator inside a client's stream object."""
 
-    __slots__ = ("__weakref__", "_call", "_observer", "_source")
+    __slots__ = ("__weakref__", "_call", "_observer", "_source", "advancing")
 
     def __init__(self, source: Iterator[Any], call: Call, observer: Observer) -> None:
         self._source = source
         self._call = call
         self._observer = observer
+        self.advancing = False
 
     def __next__(self) -> Any:
         call = self._call
+        self.advancing = True
         try:
             item = next(self._source)
         except StopIteration:
@@ -74,6 +76,8 @@ class _Iteration:
         except BaseException as exc:
             call.fail(exc)
             raise
+        finally:
+            self.advancing = False
         self._observer.see(call, item)
         return item
 
@@ -99,7 +103,7 @@ class _Loop:
 
     def __init__(self, iteration: _Iteration) -> None:
         self._iteration = iteration
-        self._left = iteration._call.end
+        self._left = iteration._call.leave
 
     def __iter__(self) -> _Loop:
         return self
@@ -114,15 +118,17 @@ class _Loop:
 class _AsyncIteration:
     """As `_Iteration`, for `async for`."""
 
-    __slots__ = ("__weakref__", "_call", "_observer", "_source")
+    __slots__ = ("__weakref__", "_call", "_observer", "_source", "advancing")
 
     def __init__(self, source: AsyncIterator[Any], call: Call, observer: Observer) -> None:
         self._source = source
         self._call = call
         self._observer = observer
+        self.advancing = False
 
     async def __anext__(self) -> Any:
         call = self._call
+        self.advancing = True
         try:
             item = await self._source.__anext__()
         except StopAsyncIteration:
@@ -131,6 +137,8 @@ class _AsyncIteration:
         except BaseException as exc:
             call.fail(exc)
             raise
+        finally:
+            self.advancing = False
         self._observer.see(call, item)
         return item
 
@@ -152,7 +160,7 @@ class _AsyncLoop:
 
     def __init__(self, iteration: _AsyncIteration) -> None:
         self._iteration = iteration
-        self._left = iteration._call.end
+        self._left = iteration._call.leave
 
     def __aiter__(self) -> _AsyncLoop:
         return self
@@ -164,27 +172,35 @@ class _AsyncLoop:
         self._left(INTERRUPTED)
 
 
-def follow(stream: Any, call: Call, observer: Observer) -> Any:
-    """Observe a client's stream object in place and return it. A stream of an unknown build ends the call at
-    once.
+def follow(stream: Any, call: Call, observer: Observer, response: Any = None) -> Any:
+    """Observe a client's stream object in place and return it.
+
+    Args:
+        stream: reads from its attribute `_iterator`. One of an unknown build ends the call at once.
+        response: the HTTP response below, for helpers that close it instead of the stream.
     """
     source = getattr(stream, "_iterator", None)
     if source is None:
         call.end()
         return stream
     call.on_end = observer.finish
+    iteration: _Iteration | _AsyncIteration
     if hasattr(source, "__anext__"):
-        stream._iterator = _AsyncIteration(source, call, observer)
+        iteration = _AsyncIteration(source, call, observer)
     else:
-        stream._iterator = _Iteration(source, call, observer)
-    for name in ("close", "aclose"):
-        end_when_called(stream, name, call)
+        iteration = _Iteration(source, call, observer)
+    stream._iterator = iteration
+    for owner in (stream, response):
+        for name in ("close", "aclose"):
+            end_when_called(owner, name, call, iteration)
     return stream
 
 
-def end_when_called(owner: Any, name: str, call: Call, reason: str | None = INTERRUPTED) -> None:
-    """Make the bound method `name` of this one object end `call` as well; nothing if it has no such
-    method.
+def end_when_called(owner: Any, name: str, call: Call, iteration: Any = None) -> None:
+    """Make the bound method `name` of this one object end `call` as well; nothing if it has no such method.
+
+    A stream that runs out or fails closes itself while it is `advancing` the `iteration`; that one ends the
+    call.
     """
     method = getattr(owner, name, None)
     if method is None:
@@ -195,18 +211,24 @@ def end_when_called(owner: Any, name: str, call: Call, reason: str | None = INTE
             try:
                 return await method(*args, **kwargs)
             finally:
-                call.end(reason)
+                if iteration is None or not iteration.advancing:
+                    call.end(INTERRUPTED)
 
-        setattr(owner, name, closing_async)
+        replacement: Callable[..., Any] = closing_async
     else:
 
         def closing(*args: Any, **kwargs: Any) -> Any:
             try:
                 return method(*args, **kwargs)
             finally:
-                call.end(reason)
+                if iteration is None or not iteration.advancing:
+                    call.end(INTERRUPTED)
 
-        setattr(owner, name, closing)
+        replacement = closing
+    try:
+        setattr(owner, name, replacement)
+    except Exception as exc:
+        _log.debug("%s.%s is not observed: %s", type(owner).__qualname__, name, type(exc).__qualname__)
 
 
 def generator(source: Iterator[Any], call: Call, observer: Observer) -> Generator[Any, Any, Any]:
