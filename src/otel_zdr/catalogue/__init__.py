@@ -47,7 +47,7 @@ def content_class_of(key_or_prefix: str) -> str | None:
 
 
 def figure_of(name: str) -> str | None:
-    """``usage`` or ``timing`` when an unlisted name (of an instrument) is a figure by its words, else None."""
+    """``usage`` or ``timing`` when an unlisted name (of an instrument) is a figure by its words."""
     rule = vocabulary.classify(name, _lookup.words) if len(name) <= 128 else None
     return rule.content_class if rule is not None and rule.content_class in ("usage", "timing") else None
 
@@ -55,7 +55,8 @@ def figure_of(name: str) -> str | None:
 def rows() -> list[dict[str, str]]:
     """Every row of the sources and of the overlay with its provenance, for documents and reports.
 
-    Reads files: not for the hot path. Keys of a row: ``key``, ``class``, ``verdict``, ``source``, ``source_ref``.
+    Reads files: not for the hot path. Keys of a row: ``key``, ``class``, ``verdict``, ``source``,
+    ``source_ref``.
     """
     from otel_zdr.catalogue import build
 

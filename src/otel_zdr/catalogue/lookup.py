@@ -29,12 +29,9 @@ class Lookup:
         self._memo: dict[str, Rule] = {}
 
     def find(self, key: str) -> Rule | None:
-        rule = self.exact.get(key)
-        if rule is not None:
-            return rule
-        rule = self._memo.get(key)
-        if rule is not None:
-            return rule
+        known = self.exact.get(key) or self._memo.get(key)
+        if known is not None:
+            return known
         if len(key) > _MAX_KEY:
             return None
         rule, stable = self._match(key)
@@ -44,6 +41,7 @@ class Lookup:
 
     def _match(self, key: str) -> tuple[Rule | None, bool]:
         """(rule, whether the key is made of known words only and so may be memoised)."""
+        rule: Rule | None
         segments = key.split(".")
         indexed = None
         if any(segment.isdigit() for segment in segments):
@@ -51,22 +49,22 @@ class Lookup:
             rule = self.exact.get(".".join(indexed))
             if rule is not None:
                 return rule, False
-        fallback = None
+        fallback: Rule | None = None
         named = indexed or segments
         for length in range(len(named) - 1, 0, -1):
             prefix = ".".join(named[:length])
             rule = self.tails.get(prefix)
             if rule is None:
-                rule = self.exact.get(prefix)
+                parent = self.exact.get(prefix)
                 # What stands below a key of content is a part of it; a bare word is so only for its items.
                 if (
-                    rule is None
-                    or rule.keep
-                    or rule.content_class not in CONTENT_CLASSES
+                    parent is None
+                    or parent.keep
+                    or parent.content_class not in CONTENT_CLASSES
                     or (length == 1 and named[1] != "N")
                 ):
                     continue
-                return rule, False
+                return parent, False
             if rule.keep:
                 tail = vocabulary.words_of(".".join(named[length:]))
                 if rule.content_class == "usage":
@@ -79,9 +77,9 @@ class Lookup:
                 continue
             return rule, False
         if indexed is None:
-            rule = vocabulary.classify(key, self.words)
-            if rule is not None:
-                return rule, True
+            spelt = vocabulary.classify(key, self.words)
+            if spelt is not None:
+                return spelt, True
             if fallback is None and _JSON_HINT.search(segments[-1]):
                 return _PRUNED_USAGE, False
         return fallback, False

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from otel_zdr.catalogue.words import word_set
+
 #: What is content: never kept, and no setting may keep it. ``identifier`` may be kept by the operator.
-CONTENT_CLASSES: frozenset[str] = frozenset(
-    ["prompt", "completion", "system_instructions", "tool_definition", "tool_arguments", "tool_result", "audio", "transcript", "tts_text", "embedding_input", "document", "media", "voice_sample", "voice_description", "error_text", "free_text", "url", "db_text", "derived", "caller", "identifier"]
+CONTENT_CLASSES: frozenset[str] = word_set(
+    "prompt completion system_instructions tool_definition tool_arguments tool_result audio"
+    " transcript tts_text embedding_input document media voice_sample voice_description error_text"
+    " free_text url db_text derived caller identifier"
 )
-METADATA_CLASSES: frozenset[str] = frozenset(["usage", "model", "timing", "reference", "other_metadata"])
+METADATA_CLASSES: frozenset[str] = word_set("usage model timing reference other_metadata")
 
 
 class Rule:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from otel_zdr.catalogue.words import word_set
+
 NUMBER = "number"  # int within 64 bits or float
 USAGE = "usage"  # number, decimal text, or JSON pruned in the context of usage
 TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
@@ -33,31 +35,33 @@ QUALNAME_PATTERN = re.compile(r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|g
 TIMESTAMP_PATTERN = re.compile(r"[0-9]{1,4}[0-9T:.+Z-]{0,40}", re.ASCII)
 DECIMAL_PATTERN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
 
-_HTTP_METHODS = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY HTTP _OTHER"
-
 #: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.
 ENUMS: dict[str, frozenset[str]] = {
-    "http_method": frozenset(_HTTP_METHODS.split()),
-    "scheme": frozenset(
-        ["http", "https", "ws", "wss", "ftp", "grpc", "grpcs", "tcp", "udp", "unix", "amqp", "amqps", "kafka", "redis", "rediss"]
+    "http_method": word_set("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH QUERY HTTP _OTHER"),
+    "scheme": word_set("http https ws wss ftp grpc grpcs tcp udp unix amqp amqps kafka redis rediss"),
+    "http_flavor": word_set("1.0 1.1 2 2.0 3 3.0 HTTP/1.0 HTTP/1.1 HTTP/2 HTTP/2.0 HTTP/3 SPDY QUIC"),
+    "protocol": word_set(
+        "http https ws wss websocket grpc amqp mqtt kafka spdy quic stdio pipe tcp udp jsonrpc"
     ),
-    "http_flavor": frozenset(
-        ["1.0", "1.1", "2", "2.0", "3", "3.0", "HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/2.0", "HTTP/3", "SPDY", "QUIC"]
+    "transport": word_set(
+        "tcp udp pipe unix quic inproc other ip_tcp ip_udp stdio http https sse websocket streamable_http"
     ),
-    "protocol": frozenset(
-        ["http", "https", "ws", "wss", "websocket", "grpc", "amqp", "mqtt", "kafka", "spdy", "quic", "stdio", "pipe", "tcp", "udp", "jsonrpc"]
+    "network_type": word_set("ipv4 ipv6 unix inet inet6"),
+    "role": word_set("system user assistant tool function developer model human ai critic"),
+    "system_state": word_set(
+        "idle used free cached buffered buffers shared available user system nice iowait irq softirq"
+        " steal guest interrupt in out read write transmit receive major minor rss vms rss_shared"
+        " voluntary involuntary established listen slab_reclaimable slab_unreclaimable"
     ),
-    "transport": frozenset(
-        ["tcp", "udp", "pipe", "unix", "quic", "inproc", "other", "ip_tcp", "ip_udp", "stdio", "http", "https", "sse", "websocket", "streamable_http"]
-    ),
-    "network_type": frozenset(["ipv4", "ipv6", "unix", "inet", "inet6"]),
-    "role": frozenset(["system", "user", "assistant", "tool", "function", "developer", "model", "human", "ai", "critic"]),
-    "system_state": frozenset(
-        ["idle", "used", "free", "cached", "buffered", "buffers", "shared", "available", "user", "system", "nice", "iowait", "irq", "softirq", "steal", "guest", "interrupt", "in", "out", "read", "write", "transmit", "receive", "major", "minor", "rss", "vms", "rss_shared", "voluntary", "involuntary", "established", "listen", "slab_reclaimable", "slab_unreclaimable"]
-    ),
-    "input_type": frozenset(["query", "document", "text", "tokens", "search_query", "search_document"]),
-    "finish_reason": frozenset(
-        ["stop", "length", "tool_calls", "tool_call", "function_call", "content_filter", "end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "error", "cancelled", "canceled", "completed", "incomplete", "failed", "in_progress", "eos_token", "eos", "tool-calls", "content-filter", "unknown", "other", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "FINISH_REASON_UNSPECIFIED", "COMPLETE", "max_output_tokens", "model_context_window_exceeded", "guardrail_intervened", "content_filtered", "model_length", "timeout", "interrupted", "success", "abort", "recitation", "safety", "load", "END_TURN", "TOOL_USE", "TOOL_CALL", "ERROR", "STOP_SEQUENCE", "FINISH", "LENGTH", "TOOL_CALLS", "CONTENT_FILTER"]
+    "input_type": word_set("query document text tokens search_query search_document"),
+    "finish_reason": word_set(
+        "stop length tool_calls tool_call function_call content_filter end_turn max_tokens stop_sequence"
+        " tool_use pause_turn refusal error cancelled canceled completed incomplete failed in_progress"
+        " eos_token eos tool-calls content-filter unknown other STOP MAX_TOKENS SAFETY RECITATION LANGUAGE"
+        " OTHER BLOCKLIST PROHIBITED_CONTENT SPII MALFORMED_FUNCTION_CALL FINISH_REASON_UNSPECIFIED"
+        " COMPLETE max_output_tokens model_context_window_exceeded guardrail_intervened content_filtered"
+        " model_length timeout interrupted success abort recitation safety load END_TURN TOOL_USE"
+        " TOOL_CALL ERROR STOP_SEQUENCE FINISH LENGTH TOOL_CALLS CONTENT_FILTER"
     ),
 }
 #: Keys of these enumerations keep a placeholder for an unknown value, as the conventions ask for.

@@ -14,42 +14,61 @@ import re
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.catalogue.rule import Rule
+from otel_zdr.catalogue.words import word_set
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
 _NEW_WORD = re.compile(r"[a-z][a-z0-9]{0,19}", re.ASCII)
 
 #: Words a figure of usage or time may be made of.
-_FIGURE_WORDS = frozenset(
-    ["input", "inputs", "output", "outputs", "prompt", "prompts", "completion", "completions", "response", "responses", "request", "requests", "total", "totals", "cached", "cache", "read", "reads", "write", "writes", "written", "creation", "create", "hit", "hits", "miss", "missed", "uncached", "reasoning", "thinking", "thoughts", "thought", "audio", "text", "image", "images", "video", "document", "modality", "details", "detail", "count", "counts", "num", "number", "of", "billed", "billable", "billing", "unit", "units", "accepted", "rejected", "prediction", "predictions", "tool", "tools", "use", "server", "web", "search", "searches", "call", "calls", "candidate", "candidates", "tokens", "token", "toks", "characters", "character", "chars", "char", "cost", "costs", "usd", "credits", "credit", "usage", "used", "embedding", "embeddings", "generated", "generation", "llm", "stt", "tts", "asr", "speech", "transcription", "synthesis", "voice", "seconds", "second", "secs", "sec", "ms", "millis", "milliseconds", "ns", "minutes", "minute", "duration", "durations", "latency", "latencies", "per", "avg", "average", "mean", "max", "min", "sum", "time", "to", "first", "last", "byte", "chunk", "next", "queue", "wait", "processing", "inference", "ttft", "ttfb", "ttlt", "itl", "tpot", "tps", "rate", "throughput", "elapsed", "ephemeral", "m", "h", "s", "1", "5", "metadata", "aggregated", "system", "fingerprint", "reads", "input", "output", "other", "new", "sent", "received", "read", "model", "session", "turn", "operation", "step", "steps", "internal", "external", "end", "e", "2", "user-billed", "prefill", "decode", "scheduling", "overhead", "estimated"]
+_FIGURE_WORDS = word_set(
+    "input inputs output outputs prompt prompts completion completions response responses request"
+    " requests total totals cached cache read reads write writes written creation create hit hits miss"
+    " missed uncached reasoning thinking thoughts thought audio text image images video document"
+    " modality details detail count counts num number of billed billable billing unit units accepted"
+    " rejected prediction predictions tool tools use server web search searches call calls candidate"
+    " candidates tokens token toks characters character chars char cost costs usd credits credit usage"
+    " used embedding embeddings generated generation llm stt tts asr speech transcription synthesis"
+    " voice seconds second secs sec ms millis milliseconds ns minutes minute duration durations"
+    " latency latencies per avg average mean max min sum time to first last byte chunk next queue wait"
+    " processing inference ttft ttfb ttlt itl tpot tps rate throughput elapsed ephemeral m h s 1 5"
+    " metadata aggregated system fingerprint reads input output other new sent received read model"
+    " session turn operation step steps internal external end e 2 user-billed prefill decode"
+    " scheduling overhead estimated"
 )
-_COUNTABLE = frozenset(["token", "character", "char"])
-_COUNTING = frozenset(["count", "counts", "usage", "used", "details", "detail", "cost", "costs", "num", "number", "total"])
-_UNITS = frozenset(["tokens", "toks", "characters", "chars"])
-_LOOSE_UNITS = frozenset(["usage", "credits", "cost", "costs"])
-_TIMES = frozenset(["latency", "latencies", "ttft", "ttfb", "ttlt", "itl", "tpot", "tps", "elapsed"])
-_LENGTHS = frozenset(["duration", "durations", "seconds", "secs", "sec", "ms", "millis", "milliseconds", "minutes"])
-_MEDIA = frozenset(["audio", "speech", "video", "voice"])
+_COUNTABLE = word_set("token character char")
+_COUNTING = word_set("count counts usage used details detail cost costs num number total")
+_UNITS = word_set("tokens toks characters chars")
+_LOOSE_UNITS = word_set("usage credits cost costs")
+_TIMES = word_set("latency latencies ttft ttfb ttlt itl tpot tps elapsed")
+_LENGTHS = word_set("duration durations seconds secs sec ms millis milliseconds minutes")
+_MEDIA = word_set("audio speech video voice")
 #: Words that tie a loose unit to the use of a model.
-_COMPANIONS = frozenset(
-    ["input", "output", "prompt", "completion", "total", "cached", "cache", "read", "write", "creation", "reasoning", "thinking", "audio", "text", "image", "details", "count", "tokens", "token", "characters", "llm", "stt", "tts", "asr", "usd", "request", "response", "requests", "billed", "billable", "per", "first", "queue", "inference", "processing", "embedding", "embeddings", "ms", "model", "operation", "metadata", "generation"]
+_COMPANIONS = word_set(
+    "input output prompt completion total cached cache read write creation reasoning thinking audio"
+    " text image details count tokens token characters llm stt tts asr usd request response requests"
+    " billed billable per first queue inference processing embedding embeddings ms model operation"
+    " metadata generation"
 )
-_TIME_KINDS = frozenset(
-    ["first", "last", "per", "queue", "processing", "inference", "response", "wait", "generation", "prefill", "decode"]
-)
+_TIME_KINDS = word_set("first last per queue processing inference response wait generation prefill decode")
 
-_MODEL_WORDS = frozenset(
-    ["request", "response", "requested", "resolved", "actual", "llm", "stt", "tts", "asr", "embedding", "embeddings", "chat", "completion", "base", "target", "ai", "gen", "provider", "routed", "default", "selected", "language", "speech", "voice", "image", "audio", "reranker", "rerank", "fallback", "primary", "transcription", "used", "text", "vision", "reasoning", "model", "name", "id", "generation", "realtime"]
+_MODEL_WORDS = word_set(
+    "request response requested resolved actual llm stt tts asr embedding embeddings chat completion"
+    " base target ai gen provider routed default selected language speech voice image audio reranker"
+    " rerank fallback primary transcription used text vision reasoning model name id generation"
+    " realtime"
 )
-_REFERENCE_WORDS = frozenset(
-    ["request", "response", "completion", "generation", "invocation", "batch", "job", "run", "deployment", "execution", "trace", "span", "correlation", "tool", "function", "call", "use", "x", "chat", "llm", "parent", "previous"]
+_REFERENCE_WORDS = word_set(
+    "request response completion generation invocation batch job run deployment execution trace span"
+    " correlation tool function call use x chat llm parent previous"
 )
-_STRONG_REFERENCES = frozenset(
-    ["request", "response", "completion", "generation", "invocation", "batch", "job", "run", "deployment", "execution", "trace", "span", "correlation"]
+_STRONG_REFERENCES = word_set(
+    "request response completion generation invocation batch job run deployment execution trace span"
+    " correlation"
 )
-_NAMED = frozenset(["agent", "tool", "workflow", "function"])
-_PROVIDED = frozenset(["model", "llm", "ai", "gen", "stt", "tts", "asr", "embedding"])
-_REGISTERED = frozenset(["com", "org", "io", "ai", "dev", "net", "gen", "llm"])
+_NAMED = word_set("agent tool workflow function")
+_PROVIDED = word_set("model llm ai gen stt tts asr embedding")
+_REGISTERED = word_set("com org io ai dev net gen llm")
 
 _USAGE = Rule("usage", True, shapes.USAGE)
 _TIMING = Rule("timing", True, shapes.NUMBER)
@@ -93,7 +112,7 @@ def figure_class(words: list[str], companions: bool = False) -> str | None:
 
 
 def _prefix_is_known(prefix: list[str], known: frozenset[str]) -> bool:
-    """All words known; of the first two words (the third after ``com`` and the like) any may be a new name."""
+    """All words known, but that the first two (after ``com`` and the like) may be a vendor's new name."""
     start = 0
     if prefix and prefix[0] in _REGISTERED:
         start = 1

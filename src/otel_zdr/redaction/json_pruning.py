@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 
 from otel_zdr.catalogue import shapes, vocabulary
+from otel_zdr.catalogue.words import word_set
 from otel_zdr.redaction.removed import REMOVED
 
 USAGE = "usage"  # the key says that the whole value is usage
@@ -28,17 +29,17 @@ _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 _HINT = re.compile(r"usage|token|[\"_ ]id\"|reason|model", re.IGNORECASE)
 
-_CONTAINERS = frozenset(
-    ["usage", "usage_metadata", "usageMetadata", "token_usage", "tokenUsage", "usage_details", "usageDetails", "cost_details", "token_count", "tokenCount", "billed_units", "billedUnits", "tokens", "usage_metrics", "aggregated_usage"]
+_CONTAINERS = word_set(
+    "usage usage_metadata usageMetadata token_usage tokenUsage usage_details usageDetails"
+    " cost_details token_count tokenCount billed_units billedUnits tokens usage_metrics"
+    " aggregated_usage"
 )
-_PARTS = frozenset(
-    ["response", "llm_output", "llmOutput", "response_metadata", "responseMetadata", "meta", "raw_response", "result"]
+_PARTS = word_set("response llm_output llmOutput response_metadata responseMetadata meta raw_response result")
+_TYPES = word_set(
+    "tokens duration seconds characters llm_metrics tts_metrics stt_metrics vad_metrics eou_metrics"
 )
-_TYPES = frozenset(
-    ["tokens", "duration", "seconds", "characters", "llm_metrics", "tts_metrics", "stt_metrics", "vad_metrics", "eou_metrics"]
-)
-_FLAGS = frozenset(["cancelled", "streamed", "streaming"])
-_NUMBERS_BESIDE_USAGE = frozenset(["timestamp"])
+_FLAGS = word_set("cancelled streamed streaming")
+_NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
 _VENDOR_ID = re.compile(
     r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|toolu|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
@@ -47,14 +48,16 @@ _VENDOR_ID = re.compile(
 )
 _FINISH = shapes.ENUMS["finish_reason"]
 _ROLES = shapes.ENUMS["role"]
-_PARAMETER_NUMBERS = frozenset(
-    ["temperature", "top_p", "top_k", "max_tokens", "max_completion_tokens", "max_output_tokens", "max_new_tokens", "seed", "n", "frequency_penalty", "presence_penalty", "repetition_penalty", "dimensions", "speed", "top_logprobs", "budget_tokens", "stream", "logprobs", "store", "parallel_tool_calls", "sample_rate", "maxTokens", "topP", "topK"]
+_PARAMETER_NUMBERS = word_set(
+    "temperature top_p top_k max_tokens max_completion_tokens max_output_tokens max_new_tokens seed n"
+    " frequency_penalty presence_penalty repetition_penalty dimensions speed top_logprobs"
+    " budget_tokens stream logprobs store parallel_tool_calls sample_rate maxTokens topP topK"
 )
-_PARAMETER_TOKENS = frozenset(
-    ["model", "model_name", "model_id", "modelId", "service_tier", "encoding_format", "reasoning_effort"]
+_PARAMETER_TOKENS = word_set(
+    "model model_name model_id modelId service_tier encoding_format reasoning_effort"
 )
-_MODEL_KEYS = frozenset(["model", "model_name", "modelName", "model_id", "modelId", "model_version", "modelVersion"])
-_TIED_TEXT = frozenset(["service_tier", "serviceTier", "system_fingerprint"])
+_MODEL_KEYS = word_set("model model_name modelName model_id modelId model_version modelVersion")
+_TIED_TEXT = word_set("service_tier serviceTier system_fingerprint")
 
 
 class _Budget:

@@ -6,15 +6,23 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from otel_zdr.catalogue import figure_of, names, shapes
+from otel_zdr.catalogue.words import word_set
 from otel_zdr.redaction.shaping import is_token
 
 METHODS = shapes.ENUMS["http_method"]
 KINDS = frozenset({"internal", "server", "client", "producer", "consumer"})
-_SQL = frozenset(
-    ["select", "insert", "update", "delete", "create", "drop", "alter", "truncate", "merge", "replace", "pragma", "begin", "commit", "rollback", "savepoint", "release", "with", "explain", "vacuum", "set", "show", "use", "call", "copy", "lock", "grant", "revoke", "upsert", "values", "get", "mget", "hget", "hset", "del", "exists", "expire", "incr", "decr", "ping", "find", "aggregate", "count", "distinct", "getmore", "query"]
+_SQL = word_set(
+    "select insert update delete create drop alter truncate merge replace pragma begin commit"
+    " rollback savepoint release with explain vacuum set show use call copy lock grant revoke upsert"
+    " values get mget hget hset del exists expire incr decr ping find aggregate count distinct getmore"
+    " query"
 )
-_OPERATIONS = frozenset(
-    ["chat", "embeddings", "text_completion", "generate_content", "execute_tool", "invoke_agent", "create_agent", "invoke_workflow", "retrieval", "audio", "image", "vectordb", "framework", "rerank", "text_to_speech", "speech_to_text", "realtime_inference", "plan", "search_memory", "create_memory", "update_memory", "delete_memory", "fetch_response", "run_guardrail", "generate", "completion", "embed", "transcribe", "synthesize", "speech", "transcription", "translation", "count_tokens", "tts", "stt", "anthropic.custom_tool_use", "tools/call", "prompts/get"]
+_OPERATIONS = word_set(
+    "chat embeddings text_completion generate_content execute_tool invoke_agent create_agent"
+    " invoke_workflow retrieval audio image vectordb framework rerank text_to_speech speech_to_text"
+    " realtime_inference plan search_memory create_memory update_memory delete_memory fetch_response"
+    " run_guardrail generate completion embed transcribe synthesize speech transcription translation"
+    " count_tokens tts stt anthropic.custom_tool_use tools/call prompts/get"
 )
 _SERVER_PARTS = frozenset({" http send", " http receive", " websocket send", " websocket receive"})
 _LEAF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}", re.ASCII)
@@ -85,9 +93,7 @@ class Names:
         return name in self._listed or (bool(self._prefixes) and name.startswith(self._prefixes))
 
     def is_event(self, name: str) -> bool:
-        return len(name) <= 128 and (
-            name in names.EVENTS or name in names.EVENT_PHRASES or self.is_listed(name)
-        )
+        return len(name) <= 128 and (name in names.EVENTS or self.is_listed(name))
 
     def is_instrument(self, name: str) -> bool:
         if not is_token(name):
@@ -116,7 +122,7 @@ class Names:
         """Known, listed, or made of nothing but the span's clean attributes and fixed words."""
         if len(name) > 2 * shapes.MAX_TOKEN:
             return False
-        if name in names.SPANS or name in names.SPAN_PHRASES or name in METHODS or name in KINDS:
+        if name in names.SPANS or name in METHODS or name in KINDS:
             return True
         if self.is_listed(name):
             return True

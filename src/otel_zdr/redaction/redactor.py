@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import shapes
@@ -86,7 +87,7 @@ class Redactor:
         return table
 
     def _rule(self, key: str) -> Rule | None:
-        """The operator's word for keys, then the catalogue's. Content classes were refused by the settings."""
+        """The operator's word, then the catalogue's. The settings have refused content classes."""
         if key in self._kept or (self._kept_prefixes and key.startswith(self._kept_prefixes)):
             rule = catalogue.find(key)
             return rule if rule is not None and rule.keep and rule.server_class is None else _KEPT
@@ -115,6 +116,7 @@ class Redactor:
             return clean
         get = (self._server_table if server else self._client_table).get
         token = shapes.TOKEN_PATTERN.fullmatch
+        items: list[tuple[Any, Any]]
         try:
             items = list(mapping.items())
         except Exception:
@@ -122,21 +124,21 @@ class Redactor:
             return clean
         for key, value in items:
             if type(key) is str:
-                entry = get(key)
+                entry: Any = get(key)
                 kind = type(value)
                 if type(entry) is str:
                     removed[entry] = removed.get(entry, 0) + 1
                     continue
                 if entry:  # bits; 0 and None go the long way
                     if kind is str:
-                        if entry & 4 and len(value) <= 128 and token(value) and "//" not in value:  # type: ignore[operator, arg-type]
+                        if entry & 4 and len(value) <= 128 and token(value) and "//" not in value:
                             clean[key] = value
                             continue
                     elif kind is int:
-                        if entry & 1 and _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
+                        if entry & 1 and _MIN_INT <= value <= _MAX_INT:
                             clean[key] = value
                             continue
-                    elif (kind is float and entry & 1) or (kind is bool and entry & 2):  # type: ignore[operator]
+                    elif (kind is float and entry & 1) or (kind is bool and entry & 2):
                         clean[key] = value
                         continue
             kept = self.attribute(key, value, removed, server)
@@ -215,7 +217,7 @@ class Redactor:
     def span_name(
         self, name: object, kind: str, attributes: Mapping[str, object], removed: dict[str, int]
     ) -> str:
-        """The name when it is known or made of the clean ``attributes``; else one made of them, or ``kind``."""
+        """The name when known or made of the clean ``attributes``; else one made of them, or ``kind``."""
         try:
             text = shaping.plain_text(name)
             if text == "" or (text is not None and self._names.is_span(text, attributes)):
@@ -356,7 +358,9 @@ class Redactor:
                 rule = catalogue.find(key)
                 if rule is None or not rule.keep:
                     continue
-                if (rule.content_class == "usage" and shaping.is_number(value)) or (rule.content_class == "model" and type(value) is str and shaping.is_token(value)):
+                if (rule.content_class == "usage" and shaping.is_number(value)) or (
+                    rule.content_class == "model" and type(value) is str and shaping.is_token(value)
+                ):
                     clean[key] = value
         except Exception:
             pass
