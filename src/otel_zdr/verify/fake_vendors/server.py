@@ -64,7 +64,11 @@ _RECORDED = web.RequestKey("recorded", Recorded)
 
 
 async def respond(
-    request: web.Request, body: Any, *, content_type: str = "application/json", headers: Mapping[str, str] = {}
+    request: web.Request,
+    body: Any,
+    *,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] = {},
 ) -> web.StreamResponse:
     """Answer at once: bytes as they are, anything else as JSON."""
     fault = request[_FAULT]
