@@ -105,6 +105,14 @@ class Policy:
             self._of_sets[workspaces] = terms
         return terms
 
+    def keep_keys_of(self, workspaces: Iterable[str]) -> frozenset[str]:
+        """The further metadata keys of an item of these workspaces."""
+        return self.terms(frozenset(workspaces)).keep_keys
+
+    def keep_names_of(self, workspaces: Iterable[str]) -> frozenset[str]:
+        """The further names of an item of these workspaces."""
+        return self.terms(frozenset(workspaces)).keep_names
+
     def product_under_zdr(self, product: str | None) -> bool:
         """Whether this product is under ZDR whatever the workspace."""
         return product in self._products
@@ -127,12 +135,7 @@ class Policy:
         return all(any(mine.at_least_as_strict_as(theirs) for mine in self.rules) for theirs in other.rules)
 
     def _look_up(self, workspace: str) -> Terms:
-        rules = self.rules
-        terms = (
-            rules[0].terms(workspace)
-            if len(rules) == 1
-            else strictest(each.terms(workspace) for each in rules)
-        )
+        terms = strictest([each.terms(workspace) for each in self.rules])
         if len(self._terms) >= _REMEMBERED:
             self._terms.clear()
         self._terms[workspace] = terms
@@ -167,14 +170,14 @@ class Policy:
 
         everything = settings.workspaces == ("*",)
         nothing = not settings.workspaces
-        listed = {} if everything else {normalise(id_) or "": terms(True) for id_ in settings.workspaces}
-        listed.pop("", None)
+        ids = () if everything else (normalise(id_) for id_ in settings.workspaces)
+        under_zdr = terms(True)
         return cls(
             Rules(
                 version="environment",
                 default=terms(everything),
                 unidentified=terms(settings.unidentified == "redact" and not nothing),
-                exact=listed,
+                exact={id_: under_zdr for id_ in ids if id_},
             )
         )
 
