@@ -182,9 +182,5 @@ class Policy:
         )
 
 
-_NO_KEYS: frozenset[str] = frozenset()
-
 #: What holds while the gate is closed: everything is under ZDR.
-CLOSED = Policy(
-    version="closed", listed=frozenset(), everything=True, unidentified_under_zdr=True, nothing=False
-)
+CLOSED = Policy(Rules(version="closed", default=Terms(under_zdr=True), unidentified=Terms(under_zdr=True)))
