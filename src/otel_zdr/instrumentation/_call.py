@@ -142,6 +142,11 @@ class Call:
         self.span.set_attribute(semconv.PROVIDER_NAME, name)
         self._measured[semconv.PROVIDER_NAME] = name
 
+    @property
+    def provider_name(self) -> str:
+        """The value of `gen_ai.provider.name` so far."""
+        return str(self._measured[semconv.PROVIDER_NAME])
+
     def response(
         self,
         *,
