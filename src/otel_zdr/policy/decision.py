@@ -141,10 +141,6 @@ class Policy:
         self._terms[workspace] = terms
         return terms
 
-    def keep_keys_of(self, workspaces: Iterable[str]) -> frozenset[str]:
-        """Further keys that every one of these workspaces lets stay (beside those of the settings)."""
-        return _NO_KEYS
-
     @classmethod
     def from_settings(cls, settings: Settings) -> Policy:
         """Compile ``OTEL_ZDR_WORKSPACES``, or the policy file that stands in its place, as it is now.

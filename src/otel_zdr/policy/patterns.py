@@ -90,18 +90,21 @@ class PatternIndex(Generic[_T]):
     def __bool__(self) -> bool:
         return bool(self.items)
 
-    def find(self, text: str) -> list[_T]:
-        """The values of the longest patterns that match ``text``: one, several of a length, or none."""
+    def find(self, text: str, *, but: str = "") -> list[_T]:
+        """The values of the longest patterns, ``but`` left out, that match ``text``: one, several of a
+        length, or none.
+        """
         found: list[_T] = []
         longest = 0
         for length in self._lengths:
-            if length <= len(text) and (prefix := text[:length]) in self._prefixes:
+            prefix = text[:length]
+            if length <= len(text) and prefix in self._prefixes and prefix + "*" != but:
                 found, longest = [self._prefixes[prefix]], length + 1
                 break
         for pattern, value in self._others:
             if len(pattern) < longest:
                 break
-            if matches(pattern, text):
+            if pattern != but and matches(pattern, text):
                 found.append(value)
                 longest = len(pattern)
         return found
