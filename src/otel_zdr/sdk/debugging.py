@@ -1,0 +1,45 @@
+"""What is provably code stays readable: frames of exception objects, literals of the application's code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otel_zdr.sdk.gate import Gate
+
+
+def exception_attributes(exception: BaseException) -> dict[str, Any]:
+    """``exception.type`` and what else of an exception holds no data."""
+    kind = type(exception)
+    name = type.__getattribute__(kind, "__qualname__")
+    return {"exception.type": name}
+
+
+def is_proven_name(gate: Gate, name: object) -> bool:
+    """Whether ``name`` is a literal of the application's code and the settings let those stay."""
+    return False
+
+
+def log_body(gate: Gate, record: Any, removed: dict[str, int]) -> Any:
+    """The body that stays: a structured one pruned, a text only as a proven template."""
+    return gate.redactor.body(record.body, record.event_name, removed)
+
+
+def describe_exception(
+    exception: BaseException | None, raw: Any, attributes: dict[str, Any], removed: dict[str, int]
+) -> None:
+    """Put what holds no data of a log record's exception object among its cleaned attributes."""
+    if exception is None:
+        return
+    if not raw or "exception.message" not in raw:
+        removed["error_text"] = removed.get("error_text", 0) + 1
+    attributes.update(exception_attributes(exception))
+
+
+def with_exception(attributes: Any, exception: BaseException | None) -> Any:
+    """The attributes as the SDK's own emit would make them, for a record that stays raw."""
+    if exception is None:
+        return attributes
+    from opentelemetry.sdk._logs._internal._exceptions import _get_attributes_with_exception
+
+    return _get_attributes_with_exception(attributes, exception)

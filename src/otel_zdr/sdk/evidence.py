@@ -1,0 +1,134 @@
+"""Evidence without content: what was removed, of which class, under which policy.
+
+Written on every redacted span and log record, and summed up for ``zdr.removed.values`` and
+``zdr.failsafe.items``. Never a value, its hash or its length, nor a key name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Iterable
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from otel_zdr.sdk import failure
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Observation
+
+    from otel_zdr.sdk.gate import Gate
+
+REDACTED = "zdr.redacted"
+REMOVED = "zdr.removed"
+POLICY_VERSION = "zdr.policy.version"
+FAILSAFE = "zdr.failsafe"
+REMOVED_VALUES = "zdr.removed.values"
+FAILSAFE_ITEMS = "zdr.failsafe.items"
+
+_log = getLogger("otel_zdr")
+_lock = threading.Lock()
+_totals: dict[tuple[str, str, str], int] = {}
+_items: dict[str, int] = {}
+_instruments: list[Any] = []
+
+
+def mark(
+    gate: Gate, attributes: dict[str, Any], removed: dict[str, int], signal: str, *, failed: bool, product: str = ""
+) -> None:
+    """Write the evidence of one item into its cleaned ``attributes`` and add it to the totals.
+
+    The dict is written directly: evidence does not use up the SDK's attribute limits.
+    """
+    attributes[REDACTED] = True
+    if failed:
+        attributes[FAILSAFE] = True
+    if gate.evidence:
+        if removed:
+            attributes[REMOVED] = tuple([f"{name}:{count}" for name, count in removed.items()])
+        attributes[POLICY_VERSION] = gate.policy.version
+    with _lock:
+        _items[signal] = _items.get(signal, 0) + 1
+        for name, count in removed.items():
+            key = (name, signal, product)
+            _totals[key] = _totals.get(key, 0) + count
+
+
+def count_removed(signal: str, removed: dict[str, int]) -> None:
+    """Add what was removed where no item can say so (measurements)."""
+    if not removed:
+        return
+    with _lock:
+        for name, count in removed.items():
+            key = (name, signal, "")
+            _totals[key] = _totals.get(key, 0) + count
+
+
+def register() -> None:
+    """Make the two metrics of the design, on whatever MeterProvider is or becomes the global one."""
+    from opentelemetry.metrics import get_meter
+
+    if _instruments:
+        return
+    meter = get_meter("otel_zdr")
+    _instruments.append(
+        meter.create_observable_counter(
+            REMOVED_VALUES, [_observe_removed], unit="{value}", description="Values removed under ZDR"
+        )
+    )
+    _instruments.append(
+        meter.create_observable_counter(
+            FAILSAFE_ITEMS, [_observe_failsafe], unit="{item}", description="Items reduced to a skeleton"
+        )
+    )
+    atexit.register(_summary)
+
+
+def _observe_removed(_options: CallbackOptions) -> Iterable[Observation]:
+    from opentelemetry.metrics import Observation
+
+    with _lock:
+        totals = list(_totals.items())
+    for (name, signal, product), count in totals:
+        attributes = {"zdr.class": name, "zdr.signal": signal}
+        if product:
+            attributes["zdr.product"] = product
+        yield Observation(count, attributes)
+
+
+def _observe_failsafe(_options: CallbackOptions) -> Iterable[Observation]:
+    from opentelemetry.metrics import Observation
+
+    for signal, count in failure.counts().items():
+        yield Observation(count, {"zdr.signal": signal})
+
+
+def _summary() -> None:
+    try:
+        with _lock:
+            items = dict(_items)
+            by_class: dict[str, int] = {}
+            for (name, _signal, _product), count in _totals.items():
+                by_class[name] = by_class.get(name, 0) + count
+        if items or by_class:
+            _log.info(
+                "zero data retention: redacted %s; values removed: %s; failures: %s",
+                ", ".join(f"{count} {signal}s" for signal, count in sorted(items.items())) or "nothing",
+                ", ".join(f"{name}:{count}" for name, count in sorted(by_class.items())) or "none",
+                ", ".join(f"{signal}:{count}" for signal, count in sorted(failure.counts().items())) or "none",
+            )
+    except Exception as error:
+        failure.note("summary", error)
+
+
+def totals() -> dict[tuple[str, str, str], int]:
+    """Values removed so far by (class, signal, product)."""
+    with _lock:
+        return dict(_totals)
+
+
+def reset() -> None:
+    """Forget the totals (in a forked child, whose parent reports them, and between tests)."""
+    with _lock:
+        _totals.clear()
+        _items.clear()

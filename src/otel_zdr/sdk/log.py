@@ -1,0 +1,330 @@
+"""Log records: decided and cleaned in ``Logger.emit``, which every record goes through.
+
+The caller's own record is never edited: what goes on is a new record with cleaned parts.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry import trace as trace_api
+from opentelemetry._logs import LogRecord
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context, get_current
+from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
+from otel_zdr.sdk.span import STATE
+from otel_zdr.sdk.state import ItemState
+from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes
+
+PASSED = "_otel_zdr_passed"
+_NO_CONTEXT = Context()
+
+
+class LogState(ItemState):
+    """The state of one log record on its way through the processors."""
+
+    __slots__ = ("product", "record")
+    signal = "log"
+
+    def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None) -> None:
+        super().__init__(holding, facts)
+        self.product = ""
+        self.record: weakref.ref[Any] | None = None
+
+    def tighten(self) -> None:
+        """A processor wrote a workspace under ZDR on a record that was raw so far."""
+        self.verdict = identity.UNDER_ZDR
+        written = self.record() if self.record is not None else None
+        if written is not None:
+            _redact_written(written, self)
+
+    def release(self) -> None:
+        """Records are decided at once; there is nothing to give back."""
+
+
+def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Context | None) -> None:
+    holding = state.gate
+    if holding.policy.everything:
+        state.verdict = identity.UNDER_ZDR
+        if attributes:
+            state.workspaces = identity.named_by(holding, attributes, state.caller)[0]
+        ambient, state.stamp = identity.ambient_of(None)
+        state.workspaces |= ambient
+        return
+    caller, hints = identity.from_baggage(holding, context)
+    state.caller = caller
+    named, more = identity.named_by(holding, attributes, caller)
+    ambient, stamp = identity.ambient_of(None)
+    if context is not None:
+        given, given_stamp = identity.ambient_of(context)
+        ambient |= given
+        stamp = stamp or given_stamp
+    state.hints = hints | more
+    state.workspaces = named | ambient
+    span = trace_api.get_current_span(context)
+    above: ItemState | None = getattr(span, "__dict__", {}).get(STATE)
+    if above is not None:
+        if not state.workspaces and above.workspaces:
+            texts = tuple(sorted(id_ for id_ in above.workspaces if id_))
+            stamp = above.stamp or (texts[0] if len(texts) == 1 else texts or None)
+        state.workspaces |= above.workspaces
+        state.hints |= above.hints
+    if not named:
+        state.stamp = stamp
+    if above is not None and above.verdict == identity.UNDER_ZDR:
+        state.verdict = identity.UNDER_ZDR
+        return
+    decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)
+    state.verdict = identity.UNDER_ZDR if identity.final(holding, decided) else identity.OPEN
+
+
+def _clean_attributes(state: LogState, attributes: Any, limit: int | None) -> RedactingAttributes:
+    clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
+    made = RedactingAttributes(limit, clean, immutable=False)  # type: ignore[arg-type]
+    made.state = state
+    return made
+
+
+def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
+    """A new record with the cleaned parts of ``record``."""
+    holding, removed = state.gate, state.removed
+    redactor = state.redactor = holding.redactor_for(state.workspaces)
+    raw_attributes = record.attributes
+    made = LogRecord(
+        timestamp=record.timestamp,
+        observed_timestamp=record.observed_timestamp,
+        severity_number=record.severity_number,
+        severity_text=redactor.severity_text(record.severity_text, removed),
+        event_name=redactor.log_event_name(record.event_name, removed),
+        body=None,
+        attributes=None,
+        context=_span_only(record.context),
+    )
+    made.trace_id, made.span_id, made.trace_flags = record.trace_id, record.span_id, record.trace_flags
+    made.body = debugging.log_body(holding, record, removed)
+    exception = getattr(record, "exception", None)
+    written = _read_write(made, state.facts.clean if state.facts else _resource(logger), logger, state, limits)
+    attributes = _clean_attributes(state, raw_attributes, None)
+    debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
+    made.attributes = attributes  # type: ignore[assignment]
+    _finish(made, state)
+    return written
+
+
+def _resource(logger: Any) -> Any:
+    return shared.clean_resource(_holding(), logger._resource)
+
+
+def _holding() -> gate.Gate:
+    holding = gate.current
+    if holding is None:
+        raise RuntimeError("the gate was removed while a log record was emitted")
+    return holding
+
+
+def _read_write(made: LogRecord, resource: Any, logger: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
+    scope = shared.scope_of(state.gate, logger._instrumentation_scope)
+    if limits is None:
+        return ReadWriteLogRecord(made, resource, scope)
+    return ReadWriteLogRecord(made, resource, scope, limits)
+
+
+def _span_only(context: Context | None) -> Context:
+    """The record's context without what else stands in it: baggage is the caller's."""
+    span = trace_api.get_current_span(context)
+    return trace_api.set_span_in_context(span, _NO_CONTEXT)
+
+
+def _finish(made: Any, state: LogState) -> None:
+    attributes = made.attributes._dict
+    key = state.gate.stamp_key
+    if state.stamp is not None and key not in attributes:
+        clean = state.redactor.attributes({key: state.stamp}, {})
+        attributes.update(clean)
+    eligibility.describe(state.gate, state, attributes)
+    evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, product=state.product)
+    mark_passed(made)
+
+
+def _redact_written(written: Any, state: LogState) -> None:
+    """Clean a raw record in place: it is the gate's own copy, not the caller's."""
+    record = written.log_record
+    try:
+        redactor = state.redactor = state.gate.redactor_for(state.workspaces)
+        removed = state.removed
+        record.severity_text = redactor.severity_text(record.severity_text, removed)
+        record.event_name = redactor.log_event_name(record.event_name, removed)
+        record.body = redactor.body(record.body, record.event_name, removed)
+        record.attributes = _clean_attributes(state, record.attributes, None)
+        if getattr(record, "exception", None) is not None:
+            record.exception = None
+        record.context = _span_only(record.context)
+        written.resource = state.facts.clean if state.facts else shared.clean_resource(state.gate, written.resource)
+        written.instrumentation_scope = shared.scope_of(state.gate, written.instrumentation_scope)
+        _finish(record, state)
+    except Exception as error:
+        _skeletonise(written, state, error)
+
+
+def _skeletonise(written: Any, state: LogState, error: BaseException) -> None:
+    failure.note("log", error)
+    record = written.log_record
+    kept: dict[str, Any] = {}
+    try:
+        kept = state.redactor.skeleton(record.attributes or {})
+    except Exception as again:
+        failure.note("skeleton", again)
+    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    attributes = BoundedAttributes(None, None, immutable=False)
+    attributes._dict = kept
+    record.attributes = attributes
+    record.body = record.event_name = record.severity_text = None
+    if hasattr(record, "exception"):
+        record.exception = None
+    record.context = _NO_CONTEXT
+    written.resource = shared.clean_resource(state.gate, written.resource)
+    written.instrumentation_scope = shared.EMPTY_SCOPE
+    mark_passed(record)
+
+
+def mark_passed(record: Any) -> None:
+    """Remember which parts of a record passed the gate."""
+    record._otel_zdr_passed = (record.attributes, record.body, record.event_name, record.severity_text)
+
+
+def has_passed(record: Any) -> bool:
+    """Whether this record, with these very parts, came out of the gate."""
+    passed = getattr(record, PASSED, None)
+    if passed is None:
+        return False
+    attributes, body, event_name, severity_text = passed
+    return (
+        body is record.body
+        and event_name is record.event_name
+        and severity_text is record.severity_text
+        and (attributes is record.attributes or _same_values(attributes, record.attributes))
+    )
+
+
+def _same_values(passed: Any, now: Any) -> bool:
+    """The batch processor copies records; the attributes it copies hold the very same values."""
+    try:
+        if len(passed) != len(now):
+            return False
+        return all(now.get(key) is value for key, value in passed.items())
+    except Exception:
+        return False
+
+
+# --- the patched method ------------------------------------------------------------------------
+
+
+def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
+    """``Logger.emit``."""
+
+    def emit(self: Any, record: Any = None, **parts: Any) -> None:
+        holding = gate.current
+        if holding is None:
+            original(self, record, **parts)
+            return
+        if holding.closed:
+            return
+        try:
+            if not _is_enabled(self):
+                return
+            given = record if record is not None else None
+            facts = shared.facts_of(holding, _resource_of(self, given))
+            if holding.policy.nothing and not facts.forced:
+                original(self, record, **parts)
+                return
+            if given is None:
+                given = LogRecord(**parts)
+            written = _pass(self, given, holding, facts)
+        except Exception as error:
+            written = _skeleton(self, record, parts, holding, error)
+        if written is not None:
+            original(self, written)
+
+    return emit
+
+
+def _is_enabled(logger: Any) -> bool:
+    check = getattr(logger, "_is_enabled", None)
+    return bool(check()) if check is not None else True
+
+
+def _resource_of(logger: Any, record: Any) -> Any:
+    resource = record.resource if isinstance(record, ReadWriteLogRecord) else None
+    return resource if resource is not None else logger._resource
+
+
+def _pass(logger: Any, given: Any, holding: gate.Gate, facts: shared.ResourceFacts) -> ReadWriteLogRecord:
+    readwrite = given if isinstance(given, ReadWriteLogRecord) else None
+    record = readwrite.log_record if readwrite is not None else given
+    state = LogState(holding, facts)
+    _identify(state, record.attributes, record.context)
+    limits = readwrite.limits if readwrite is not None else getattr(logger, "_log_record_limits", None)
+    if state.verdict == identity.UNDER_ZDR:
+        return _redacted(logger, record, state, limits)
+    return _raw(logger, record, state, limits, readwrite)
+
+
+def _raw(logger: Any, record: Any, state: LogState, limits: Any, given: ReadWriteLogRecord | None) -> ReadWriteLogRecord:
+    """The record as it is, on a copy, watched for a processor that names another workspace."""
+    exception = getattr(record, "exception", None)
+    parts: dict[str, Any] = {
+        "timestamp": record.timestamp,
+        "observed_timestamp": record.observed_timestamp,
+        "context": record.context,
+        "severity_text": record.severity_text,
+        "severity_number": record.severity_number,
+        "body": record.body,
+        "attributes": debugging.with_exception(record.attributes, exception),
+        "event_name": record.event_name,
+    }
+    if exception is not None:
+        parts["exception"] = exception
+    copied = LogRecord(**parts)
+    copied.trace_id, copied.span_id, copied.trace_flags = record.trace_id, record.span_id, record.trace_flags
+    resource = state.facts.unmarked if state.facts is not None else logger._resource
+    scope = given.instrumentation_scope if given is not None else logger._instrumentation_scope
+    arguments = (copied, resource, scope) if limits is None else (copied, resource, scope, limits)
+    written = ReadWriteLogRecord(*arguments)
+    attributes: Any = copied.attributes
+    for key in [key for key in attributes._dict if key[:4] == "zdr."]:
+        del attributes._dict[key]
+    if state.stamp is not None and state.gate.stamp_key not in attributes._dict:
+        attributes._dict[state.gate.stamp_key] = state.stamp
+    state.record = weakref.ref(written)
+    attributes.state = state
+    attributes.__class__ = WatchingAttributes
+    mark_passed(copied)
+    return written
+
+
+def _skeleton(
+    logger: Any, record: Any, parts: dict[str, Any], holding: gate.Gate, error: Exception
+) -> ReadWriteLogRecord | None:
+    """The least that can be said of a record: times, severity number, ids of its span."""
+    try:
+        given = record.log_record if isinstance(record, ReadWriteLogRecord) else record
+        source = given if given is not None else None
+        made = LogRecord(
+            timestamp=source.timestamp if source is not None else parts.get("timestamp"),
+            observed_timestamp=source.observed_timestamp if source is not None else parts.get("observed_timestamp"),
+            severity_number=source.severity_number if source is not None else parts.get("severity_number"),
+            context=_span_only(get_current()),
+            attributes=source.attributes if source is not None else parts.get("attributes"),
+        )
+        if source is not None:
+            made.trace_id, made.span_id, made.trace_flags = source.trace_id, source.span_id, source.trace_flags
+        written = ReadWriteLogRecord(made, logger._resource, logger._instrumentation_scope)
+        _skeletonise(written, LogState(holding, None), error)
+        return written
+    except Exception as again:
+        failure.note("log", again)
+        return None

@@ -1,0 +1,148 @@
+"""The parts that items share: resource and scope, cleaned once and remembered beside the original."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
+
+from otel_zdr.sdk import failure
+from otel_zdr.workspace import NOBODY, identify
+
+if TYPE_CHECKING:
+    from otel_zdr.sdk.gate import Gate
+
+_FACTS = "_otel_zdr_facts"
+_FORCING_KEY = "workspace.zdr"
+_MAX_SCOPES = 1024
+
+
+class ResourceFacts:
+    """What a resource says about its items: who they are for, and how it looks when cleaned.
+
+    Attributes:
+        workspaces: normalised ids that the resource names.
+        forced: ``workspace.zdr`` puts everything of the resource under ZDR.
+        clean: the resource with metadata only.
+        unmarked: the resource without the ``zdr.*`` attributes that only the gate may write.
+    """
+
+    __slots__ = ("_clean", "_gate", "_resource", "forced", "unmarked", "workspaces")
+
+    def __init__(self, gate: Gate, resource: Resource) -> None:
+        attributes = resource.attributes
+        workspaces = NOBODY
+        for key in gate.workspace_keys:
+            workspaces |= identify(attributes.get(key))
+        self.workspaces = workspaces
+        self.forced = not _is_explicit_false(attributes.get(_FORCING_KEY))
+        self._gate = gate
+        self._resource: Resource | None = resource
+        self._clean: Resource | None = None
+        self.unmarked = _without_marks(resource)
+
+    @property
+    def clean(self) -> Resource:
+        if self._clean is None:
+            self._clean = clean_resource(self._gate, self._resource)
+            self._resource = None
+        return self._clean
+
+
+
+
+def facts_of(gate: Gate, resource: Resource) -> ResourceFacts:
+    """The facts of ``resource`` under ``gate``, computed once for each pair."""
+    remembered: tuple[Gate, ResourceFacts] | None = resource.__dict__.get(_FACTS)
+    if remembered is not None and remembered[0] is gate:
+        return remembered[1]
+    facts = ResourceFacts(gate, resource)
+    resource.__dict__[_FACTS] = (gate, facts)
+    return facts
+
+
+def clean_resource(gate: Gate, resource: Resource | None) -> Resource:
+    """A resource with metadata only; an empty one if cleaning fails."""
+    try:
+        if resource is None:
+            return Resource({})
+        removed: dict[str, int] = {}
+        attributes = gate.redactor.resource_attributes(resource.attributes, removed)
+        schema_url = gate.redactor.schema_url(resource.schema_url, removed)
+        return Resource(attributes, schema_url or "")  # type: ignore[arg-type]
+    except Exception as error:
+        failure.note("resource", error)
+        return Resource({})
+
+
+def _is_explicit_false(value: object) -> bool:
+    if value is None or value is False:
+        return True
+    return isinstance(value, str) and value.strip().lower() == "false"
+
+
+def _without_marks(resource: Resource) -> Resource:
+    attributes = resource.attributes
+    if not any(type(key) is str and key.startswith("zdr.") for key in attributes):
+        return resource
+    return Resource({key: value for key, value in attributes.items() if not key.startswith("zdr.")}, resource.schema_url)
+
+
+class _Scopes:
+    """Cleaned scopes by the identity of the original.
+
+    The original is held, so that its identity cannot be taken by another object; its provider holds
+    it for ever anyway. Bounded: a flood of scopes empties the memo.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[InstrumentationScope, Gate, InstrumentationScope]] = {}
+
+    def clean(self, gate: Gate, scope: InstrumentationScope) -> InstrumentationScope:
+        remembered = self._known.get(id(scope))
+        if remembered is not None and remembered[0] is scope and remembered[1] is gate:
+            return remembered[2]
+        clean = _clean_scope(gate, scope)
+        if len(self._known) >= _MAX_SCOPES:
+            self._known.clear()
+        self._known[id(scope)] = (scope, gate, clean)
+        return clean
+
+    def clear(self) -> None:
+        self._known.clear()
+
+
+_scopes = _Scopes()
+EMPTY_SCOPE = InstrumentationScope("")
+forget_scopes = _scopes.clear
+
+
+def scope_of(gate: Gate, scope: InstrumentationScope | None) -> InstrumentationScope | None:
+    """The cleaned ``scope``: an unknown name, version, schema URL or attribute is gone."""
+    if scope is None:
+        return None
+    try:
+        return _scopes.clean(gate, scope)
+    except Exception as error:
+        failure.note("scope", error)
+        return EMPTY_SCOPE
+
+
+def _clean_scope(gate: Gate, scope: InstrumentationScope) -> InstrumentationScope:
+    removed: dict[str, int] = {}
+    redactor = gate.redactor
+    attributes = scope.attributes
+    return InstrumentationScope(
+        redactor.scope_name(scope.name, removed),
+        redactor.token(scope.version, removed, "free_text") if scope.version else scope.version,
+        redactor.schema_url(scope.schema_url, removed) if scope.schema_url else scope.schema_url,
+        redactor.attributes(attributes, removed) if attributes else None,  # type: ignore[arg-type]
+    )
+
+
+def info_of(scope: InstrumentationScope | None) -> InstrumentationInfo | None:
+    """The deprecated form of a cleaned scope, which spans carry beside it."""
+    if scope is None:
+        return None
+    return InstrumentationInfo(scope.name, scope.version or "", scope.schema_url)

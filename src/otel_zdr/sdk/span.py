@@ -1,0 +1,937 @@
+"""Spans: decided at the start, cleaned as they are written, marked at the end.
+
+The patched methods are those every span goes through, whoever made its provider and when: a span that
+was open before the gate is taken under it at the next of them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry import trace as trace_api
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import Link, SpanContext
+from opentelemetry.trace.status import Status, StatusCode
+
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
+from otel_zdr.sdk.state import ItemState
+from otel_zdr.sdk.storage import RedactingAttributes, RedactingList, WatchingAttributes
+from otel_zdr.workspace import NOBODY
+
+STATE = "_otel_zdr"
+PASSED = "_otel_zdr_passed"
+
+_KINDS = {kind: kind.name.lower() for kind in trace_api.SpanKind}
+_SERVER_KINDS = frozenset((trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER))
+_NOTHING = SpanProcessor()
+_OK = Status(StatusCode.UNSET)
+
+
+class CleanEvent(Event):
+    """An event the gate made; carries the raw one only until it is stored."""
+
+    raw: Event | None = None
+
+
+class CleanLink(Link):
+    """A link the gate made; carries the raw one only until it is stored."""
+
+    raw: Link | None = None
+
+
+class _Raw:
+    """What of an undecided span stands outside its storages."""
+
+    __slots__ = ("name", "resource", "scope", "status")
+
+    def __init__(self, span: Any) -> None:
+        self.name = span._name
+        self.status = span._status
+        self.resource = span._resource
+        self.scope = span._instrumentation_scope
+
+
+class SpanState(ItemState):
+    """The state of one open span."""
+
+    __slots__ = ("children", "done", "name_stands", "product", "raw", "span")
+    signal = "span"
+
+    def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
+        super().__init__(holding, facts)
+        # Weak: the storages know the state, and a span must not keep itself alive through them.
+        self.span = weakref.ref(span) if span is not None else _gone
+        self.raw: _Raw | None = None
+        self.children: list[weakref.ref[Span]] | None = None
+        self.name_stands = False
+        self.product = ""
+        #: The evidence is written; nothing of the span is looked at again.
+        self.done = False
+
+    def tighten(self) -> None:
+        span = self.span()
+        before, self.verdict = self.verdict, identity.UNDER_ZDR
+        if span is not None:
+            try:
+                _redact(span, self, was_open=before == identity.OPEN)
+            except Exception as error:
+                _skeletonise(span, self, error)
+        children, self.children = self.children, None
+        for reference in children or ():
+            child = reference()
+            state = child.__dict__.get(STATE) if child is not None else None
+            if child is not None and state is not None and state.verdict != identity.UNDER_ZDR:
+                with child._lock:
+                    state.tighten()
+
+    def release(self) -> None:
+        span = self.span()
+        if span is not None:
+            _reveal(span, self)
+
+    def adopt_child(self, child: Span) -> None:
+        """Remember an open child, which tightens when this span does."""
+        children = self.children
+        if children is None:
+            self.children = [weakref.ref(child)]
+            return
+        if len(children) >= 64 and not len(children) & (len(children) - 1):
+            children[:] = [reference for reference in children if reference() is not None]
+        children.append(weakref.ref(child))
+
+
+def _gone() -> None:
+    return None
+
+
+# --- the start ---------------------------------------------------------------------------------
+
+
+def _start(span: Any, holding: gate.Gate, original: Callable[..., None], arguments: dict[str, Any]) -> None:
+    """Make the span so that nothing raw is in its visible storages if it is, or may be, under ZDR."""
+    resource = arguments.get("resource")
+    facts = shared.facts_of(holding, resource) if resource is not None else None
+    state = SpanState(holding, facts, span)
+    attributes = arguments.get("attributes")
+    kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
+    state.server = kind in _SERVER_KINDS
+    if holding.policy.everything:
+        state.verdict = identity.UNDER_ZDR
+        if attributes:
+            state.workspaces = identity.named_by(holding, attributes, NOBODY)[0]
+        ambient, stamp = identity.ambient_of(None)
+        if ambient:
+            state.workspaces |= ambient
+            state.stamp = stamp
+        if state.workspaces:
+            state.redactor = holding.redactor_for(state.workspaces)
+    else:
+        _identify(state, attributes, None, arguments.get("parent"))
+    if state.verdict == identity.UNDER_ZDR:
+        _start_redacted(span, state, original, arguments)
+    else:
+        original(span, **arguments)
+        span.__dict__[STATE] = state
+        _settle_storage(span, state)
+
+
+def _identify(
+    state: SpanState, attributes: Mapping[str, object] | None, context: Context | None, parent: SpanContext | None
+) -> None:
+    holding = state.gate
+    caller, hints = identity.from_baggage(holding, context)
+    state.caller |= caller
+    named, more = identity.named_by(holding, attributes, state.caller)
+    ambient, stamp = identity.ambient_of(context)
+    state.hints |= hints | more
+    state.workspaces |= named | ambient
+    if stamp is not None and not named:
+        state.stamp = stamp
+    if parent is not None:
+        _inherit(state, trace_api.get_current_span(context), parent)
+    if state.verdict != identity.UNDER_ZDR:
+        state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
+    if state.verdict == identity.UNDER_ZDR:
+        state.redactor = holding.redactor_for(state.workspaces)
+
+
+def _inherit(state: SpanState, parent: trace_api.Span, context: SpanContext) -> None:
+    above: SpanState | None = getattr(parent, "__dict__", {}).get(STATE)
+    if above is None or parent.get_span_context() is not context:
+        return
+    if above.workspaces and not state.workspaces >= above.workspaces:
+        if not state.workspaces and state.stamp is None:
+            state.stamp = above.stamp or _ids_of(parent, above)
+        state.workspaces |= above.workspaces
+    state.hints |= above.hints
+    if above.verdict == identity.UNDER_ZDR:
+        state.verdict = identity.UNDER_ZDR
+        return
+    child = state.span()
+    if child is not None:
+        above.adopt_child(child)
+
+
+def _ids_of(parent: Any, above: SpanState) -> str | tuple[str, ...] | None:
+    texts = tuple(sorted(id_ for id_ in above.workspaces if id_))
+    return texts[0] if len(texts) == 1 else texts or None
+
+
+def _start_redacted(span: Any, state: SpanState, original: Callable[..., None], arguments: dict[str, Any]) -> None:
+    holding = state.gate
+    redactor, removed = state.redactor, state.removed
+    attributes = arguments.get("attributes")
+    clean = redactor.attributes(attributes, removed, state.server) if attributes else {}
+    arguments["attributes"] = clean
+    links = arguments.get("links")
+    if links:
+        arguments["links"] = [_clean_link(state, link) for link in links]
+    events = arguments.get("events")
+    if events:
+        arguments["events"] = [_clean_event(state, event) for event in events]
+    resource = arguments.get("resource")
+    if resource is not None and state.facts is not None:
+        arguments["resource"] = state.facts.clean
+    scope = arguments.get("instrumentation_scope")
+    if scope is not None:
+        cleaned_scope = shared.scope_of(holding, scope)
+        if cleaned_scope is not scope:
+            arguments["instrumentation_scope"] = cleaned_scope
+            arguments["instrumentation_info"] = shared.info_of(cleaned_scope)
+    kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
+    arguments["name"] = _name_at_write(state, arguments.get("name"), _KINDS.get(kind, "internal"), clean)
+    original(span, **arguments)
+    span.__dict__[STATE] = state
+    _watch_redacted(span, state)
+
+
+def _watch_redacted(span: Any, state: SpanState) -> None:
+    """Turn the SDK's own (already clean) storages into ones that clean what is written."""
+    attributes = span._attributes
+    attributes.state = state
+    attributes.__class__ = RedactingAttributes
+    events = span._events
+    events.clean = state_cleaner(_clean_event, state)
+    events.__class__ = RedactingList
+    links = span._links
+    links.clean = state_cleaner(_clean_link, state)
+    links.__class__ = RedactingList
+
+
+def state_cleaner(clean: Callable[[SpanState, Any], Any], state: SpanState) -> Callable[[Any], Any]:
+    """``clean`` for one state; not a method, so that storages do not hold their own span."""
+    return lambda item: clean(state, item)
+
+
+def _settle_storage(span: Any, state: SpanState) -> None:
+    """Hang the right storages on a span that holds raw values."""
+    if state.verdict == identity.OPEN:
+        _watch_open(span, state)
+    elif state.verdict == identity.UNDECIDED:
+        _hide(span, state)
+    else:
+        _redact(span, state, was_open=True)
+
+
+def _watch_open(span: Any, state: SpanState) -> None:
+    attributes = span._attributes
+    attributes.state = state
+    attributes.__class__ = WatchingAttributes
+    _drop_marks(attributes)
+    if state.facts is not None and span._resource is not state.facts.unmarked:
+        span._resource = state.facts.unmarked
+
+
+def _drop_marks(attributes: BoundedAttributes) -> None:
+    stale = [key for key in attributes._dict if key[:4] == "zdr."]
+    for key in stale:
+        attributes._dict.pop(key, None)
+
+
+def _hide(span: Any, state: SpanState) -> None:
+    """Move what an undecided span holds into shadows; what is visible is a cleaned copy."""
+    state.raw = _Raw(span)
+    raw_attributes, raw_events, raw_links = span._attributes, span._events, span._links
+    _drop_marks(raw_attributes)
+    attributes = RedactingAttributes(
+        raw_attributes.maxlen,
+        state.redactor.attributes(raw_attributes._dict, {}, state.server),
+        immutable=False,
+        max_value_len=raw_attributes.max_value_len,
+    )
+    attributes.state = state
+    attributes.shadow = raw_attributes
+    events = RedactingList(raw_events._dq.maxlen)
+    events.clean = state_cleaner(_clean_event, state)
+    events.extend(raw_events)
+    events.shadow = raw_events
+    links = RedactingList(raw_links._dq.maxlen)
+    links.clean = state_cleaner(_clean_link, state)
+    links.extend(raw_links)
+    links.shadow = raw_links
+    _show_clean(span, state)
+    span._attributes, span._events, span._links = attributes, events, links
+
+
+def _show_clean(span: Any, state: SpanState) -> None:
+    """Clean what stands outside the storages: name, status, resource, scope."""
+    if state.facts is not None:
+        span._resource = state.facts.clean
+    else:
+        span._resource = shared.clean_resource(state.gate, span._resource)
+    scope = shared.scope_of(state.gate, span._instrumentation_scope)
+    if scope is not span._instrumentation_scope:
+        span._instrumentation_scope = scope
+        span._instrumentation_info = shared.info_of(scope)
+    span._name = _name_at_write(state, span._name, _KINDS.get(span._kind, "internal"), {})
+    span._status = _without_description(state, span._status)
+
+
+def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
+    """Put a span under ZDR that was written before it was known to be."""
+    state.redactor = state.gate.redactor_for(state.workspaces)
+    if not was_open:
+        # What is visible is clean already; only the shadows have to go.
+        _count_shadow(span, state)
+        state.raw = None
+        for storage in (span._attributes, span._events, span._links):
+            if isinstance(storage, RedactingAttributes | RedactingList):
+                storage.shadow = None
+        return
+    attributes = span._attributes
+    attributes._dict = state.redactor.attributes(attributes._dict, state.removed, state.server)
+    attributes.state = state
+    attributes.__class__ = RedactingAttributes
+    for name, clean in (("_events", _clean_event), ("_links", _clean_link)):
+        storage = getattr(span, name)
+        cleaned = RedactingList(storage._dq.maxlen)
+        cleaned.clean = state_cleaner(clean, state)
+        cleaned.extend(storage)
+        cleaned.dropped = storage.dropped
+        setattr(span, name, cleaned)
+    _show_clean(span, state)
+
+
+def _count_shadow(span: Any, state: SpanState) -> None:
+    """Evidence for what the visible copy of an undecided span left out at its start."""
+    shadow = getattr(span._attributes, "shadow", None)
+    if shadow is None:
+        return
+    state.removed.clear()
+    state.redactor.attributes(shadow._dict, state.removed, state.server)
+    for name, clean in (("_events", _clean_event), ("_links", _clean_link)):
+        hidden = getattr(getattr(span, name), "shadow", None)
+        for item in hidden or ():
+            clean(state, item)
+    raw = state.raw
+    if raw is not None:
+        if raw.status.description:
+            _count(state, "error_text")
+        if not state.name_stands:
+            _count(state, "free_text")
+
+
+def _reveal(span: Any, state: SpanState) -> None:
+    """Give an undecided span its raw values back: it is not under ZDR."""
+    raw, state.raw = state.raw, None
+    state.removed.clear()
+    for name in ("_attributes", "_events", "_links"):
+        storage = getattr(span, name)
+        shadow = getattr(storage, "shadow", None)
+        if shadow is not None:
+            immutable = getattr(storage, "_immutable", None)
+            setattr(span, name, shadow)
+            if immutable:
+                shadow._immutable = True
+    if raw is not None:
+        span._name, span._status = raw.name, raw.status
+        span._resource, span._instrumentation_scope = raw.resource, raw.scope
+        span._instrumentation_info = shared.info_of(raw.scope)
+    _watch_open(span, state)
+
+
+# --- cleaning of parts -------------------------------------------------------------------------
+
+
+def _count(state: SpanState, content_class: str) -> None:
+    state.removed[content_class] = state.removed.get(content_class, 0) + 1
+
+
+def _clean_attributes(state: SpanState, attributes: Mapping[str, Any] | None, maxlen: int | None) -> BoundedAttributes:
+    clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else None
+    return BoundedAttributes(maxlen, clean, immutable=True)  # type: ignore[arg-type]
+
+
+def _clean_event(state: SpanState, event: Any) -> Event | None:
+    """The cleaned event; one the gate made passes, without its raw original."""
+    if type(event) is CleanEvent:
+        event.raw = None
+        return event
+    try:
+        name = event.name
+        if not _is_literal(state, name):
+            name = state.redactor.event_name(name, state.removed)
+        maxlen = getattr(event.attributes, "maxlen", None)
+        return CleanEvent(name, _clean_attributes(state, event.attributes, maxlen), event.timestamp)
+    except Exception as error:
+        failure.note("event", error)
+        state.failed = True
+        try:
+            return CleanEvent("event", BoundedAttributes(0, immutable=True), event.timestamp)
+        except Exception:
+            return CleanEvent("event", BoundedAttributes(0, immutable=True))
+
+
+def _clean_link(state: SpanState, link: Any) -> Link | None:
+    """The cleaned link, a new object: the caller's own is never touched."""
+    if type(link) is CleanLink:
+        link.raw = None
+        return link
+    if link is None or link.context is None:
+        return None
+    try:
+        attributes = link.attributes
+        maxlen = getattr(attributes, "maxlen", None)
+        clean = _clean_attributes(state, attributes, maxlen) if attributes else None
+        return CleanLink(_without_trace_state(state, link.context), clean)
+    except Exception as error:
+        failure.note("link", error)
+        state.failed = True
+        return CleanLink(_bare(link.context))
+
+
+def _bare(context: SpanContext) -> SpanContext:
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
+
+
+def _without_trace_state(state: SpanState, context: SpanContext) -> SpanContext:
+    trace_state = context.trace_state
+    if not trace_state:
+        return context
+    kept = state.redactor.trace_state(list(trace_state.items()), state.removed)
+    if len(kept) == len(trace_state):
+        return context
+    return SpanContext(
+        context.trace_id,
+        context.span_id,
+        context.is_remote,
+        context.trace_flags,
+        trace_api.TraceState(kept) if kept else None,
+    )
+
+
+def _without_description(state: SpanState, status: Any) -> Status:
+    if status is None or not status.description:
+        return status  # type: ignore[no-any-return]
+    _count(state, "error_text")
+    return Status(status.status_code)
+
+
+def _is_literal(state: SpanState, name: object) -> bool:
+    return debugging.is_proven_name(state.gate, name)
+
+
+def _name_at_write(state: SpanState, name: Any, kind: str, attributes: Mapping[str, Any]) -> str:
+    """The name as it may be seen now; whether it stands, or is built anew at the end."""
+    if _is_literal(state, name):
+        state.name_stands = True
+        return name  # type: ignore[no-any-return]
+    removed: dict[str, int] = {}
+    clean = state.redactor.span_name(name, kind, attributes, removed)
+    state.name_stands = clean == name and not removed
+    return clean
+
+
+# --- the end -----------------------------------------------------------------------------------
+
+
+def _settle(span: Any, state: SpanState) -> None:
+    """The last decision, before the SDK freezes the span and calls the processors."""
+    holding = gate.current
+    if holding is None:
+        if state.verdict == identity.UNDECIDED:
+            state.tighten()
+        return
+    if holding.closed:
+        _shut(span)
+        return
+    if state.verdict != identity.UNDER_ZDR:
+        if holding is not state.gate:
+            _move(state, holding, span)
+        state.decide()
+        if state.verdict == identity.UNDECIDED:
+            if holding.policy.unidentified_under_zdr:
+                state.tighten()
+            else:
+                state.verdict = identity.OPEN
+                state.release()
+    if state.verdict != identity.UNDER_ZDR:
+        if state.stamp is not None:
+            _stamp(span, state)
+        return
+    _finish_redacted(span, state)
+
+
+def _move(state: SpanState, holding: gate.Gate, span: Any) -> None:
+    """A policy or gate that changed while the span was open decides it."""
+    state.gate = holding
+    resource = state.raw.resource if state.raw is not None else span._resource
+    state.facts = shared.facts_of(holding, resource) if resource is not None else None
+
+
+def _stamp(span: Any, state: SpanState) -> None:
+    key = state.gate.stamp_key
+    attributes = span._attributes._dict
+    if key not in attributes and state.stamp is not None:
+        attributes[key] = state.stamp
+
+
+def _finish_redacted(span: Any, state: SpanState) -> None:
+    attributes = span._attributes._dict
+    if state.stamp is not None:
+        _stamp(span, state)
+    if not state.name_stands:
+        span._name = state.redactor.span_name("", _KINDS.get(span._kind, "internal"), attributes, {})
+        _count(state, "free_text")
+    context = span._context
+    if context is not None and context.trace_state:
+        span._context = _without_trace_state(state, context)
+    parent = span._parent
+    if parent is not None and parent.trace_state:
+        span._parent = _without_trace_state(state, parent)
+
+
+def _verify(span: Any, state: SpanState) -> None:
+    """Clean what reached the span past its storages: a vendor's private writes in ``_on_ending``."""
+    stored = span._attributes._dict
+    stored.pop(evidence.REDACTED, None)
+    removed: dict[str, int] = {}
+    clean = state.redactor.attributes(stored, removed, state.server)
+    if removed or type(span._attributes) is not RedactingAttributes:
+        for name, count in removed.items():
+            state.removed[name] = state.removed.get(name, 0) + count
+        span._attributes._dict = stored = clean
+    stored[evidence.REDACTED] = True
+    for name, clean_item in (("_events", _clean_event), ("_links", _clean_link)):
+        storage = getattr(span, name)
+        made = CleanEvent if name == "_events" else CleanLink
+        if any(type(item) is not made for item in storage._dq):
+            cleaned = BoundedList(storage._dq.maxlen)
+            cleaned.dropped = storage.dropped
+            for item in storage:
+                kept = clean_item(state, item)
+                if kept is not None:
+                    cleaned.append(kept)
+            setattr(span, name, cleaned)
+    if span._status is not None and span._status.description:
+        span._status = _without_description(state, span._status)
+
+
+def _finish_evidence(span: Any, state: SpanState) -> None:
+    attributes = span._attributes._dict
+    eligibility.describe(state.gate, state, attributes)
+    evidence.mark(state.gate, attributes, state.removed, "span", failed=state.failed, product=state.product)
+    state.done = True
+
+
+def _skeletonise(span: Any, state: SpanState, error: BaseException) -> None:
+    """Reduce a span that could not be cleaned to ids, times, kind, status code and exact usage keys."""
+    failure.note("span", error)
+    state.failed = True
+    state.verdict = identity.UNDER_ZDR
+    state.raw = None
+    kept: dict[str, Any] = {}
+    try:
+        kept = state.redactor.skeleton(span._attributes)
+    except Exception as again:
+        failure.note("skeleton", again)
+    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    attributes = BoundedAttributes(None, None, immutable=span._end_time is not None)
+    attributes._dict = kept
+    if not attributes._immutable:
+        attributes.__class__ = RedactingAttributes
+        attributes.state = state  # type: ignore[attr-defined]
+    span._attributes = attributes
+    for name in ("_events", "_links"):
+        empty = RedactingList(getattr(getattr(span, name, None), "_dq", BoundedList(128)._dq).maxlen)
+        empty.clean = _nothing
+        setattr(span, name, empty)
+    span._name = _KINDS.get(span._kind, "internal")
+    state.name_stands = True
+    if span._status is not None:
+        span._status = Status(span._status.status_code)
+    span._resource = shared.clean_resource(state.gate, span._resource)
+    span._instrumentation_scope = shared.EMPTY_SCOPE
+    span._instrumentation_info = shared.info_of(shared.EMPTY_SCOPE)
+    if span._context is not None and span._context.trace_state:
+        span._context = _bare(span._context)
+    if span._parent is not None and span._parent.trace_state:
+        span._parent = _bare(span._parent)
+
+
+def _nothing(_item: Any) -> None:
+    return None
+
+
+def _shut(span: Any) -> None:
+    """The gate is closed: no processor hears of this span."""
+    span._span_processor = _NOTHING
+
+
+def adopt(span: Any) -> SpanState | None:
+    """Take a span under the gate that was made before it (or while nothing could be under ZDR)."""
+    holding = gate.current
+    if holding is None or span._end_time is not None:
+        return None
+    if holding.closed:
+        _shut(span)
+        return None
+    resource = span._resource
+    state = SpanState(holding, shared.facts_of(holding, resource) if resource is not None else None, span)
+    state.server = span._kind in _SERVER_KINDS
+    span.__dict__[STATE] = state
+    with span._lock:
+        try:
+            _identify(state, span._attributes, None, None)
+            if span._attributes.dropped:
+                # A workspace may have been among what the limits evicted before the gate was there.
+                state.workspaces |= frozenset(("",))
+                state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
+            _settle_storage(span, state)
+        except Exception as error:
+            _skeletonise(span, state, error)
+    return state
+
+
+# --- the patched methods -----------------------------------------------------------------------
+
+_PARAMETERS = (
+    "name", "context", "parent", "sampler", "trace_config", "resource", "attributes", "events", "links",
+    "kind", "span_processor", "instrumentation_info", "record_exception", "set_status_on_exception",
+    "limits", "instrumentation_scope",
+)  # fmt: skip
+
+
+def patched_init(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.__init__``: decide, and make the span without what must not be in it."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        holding = gate.current
+        if holding is None:
+            original(self, *args, **kwargs)
+            return
+        if args:
+            kwargs.update(zip(_PARAMETERS, args, strict=False))
+        if holding.closed:
+            kwargs.update(name="", attributes=None, links=(), span_processor=_NOTHING)
+            original(self, **kwargs)
+            return
+        try:
+            if holding.policy.nothing and not _is_forced(holding, kwargs.get("resource")):
+                original(self, **kwargs)
+                return
+            _start(self, holding, original, dict(kwargs))
+        except Exception as error:
+            _start_skeleton(self, holding, original, kwargs, error)
+
+    return __init__
+
+
+def _is_forced(holding: gate.Gate, resource: Any) -> bool:
+    return resource is not None and shared.facts_of(holding, resource).forced
+
+
+def _start_skeleton(
+    span: Any, holding: gate.Gate, original: Callable[..., None], arguments: dict[str, Any], error: Exception
+) -> None:
+    arguments.update(attributes=None, links=(), events=None)
+    state = SpanState(holding, None, span)
+    original(span, **arguments)
+    span.__dict__[STATE] = state
+    _skeletonise(span, state, error)
+
+
+def patched_start(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.start``: a parent or ambient set given by an explicit context decides too."""
+
+    def start(self: Any, start_time: int | None = None, parent_context: Context | None = None) -> None:
+        state: SpanState | None = self.__dict__.get(STATE)
+        if state is not None and state.verdict != identity.UNDER_ZDR and self._start_time is None:
+            try:
+                if parent_context is not None:
+                    before = state.workspaces
+                    _identify_late(self, state, parent_context, before)
+            except Exception as error:
+                _skeletonise(self, state, error)
+        original(self, start_time, parent_context)
+
+    return start
+
+
+def _identify_late(span: Any, state: SpanState, context: Context, before: frozenset[str]) -> None:
+    verdict = state.verdict
+    _identify(state, None, context, span._parent)
+    decided, state.verdict = state.verdict, verdict
+    if decided == identity.UNDER_ZDR:
+        state.tighten()
+    elif decided == identity.OPEN and verdict == identity.UNDECIDED:
+        state.verdict = decided
+        state.release()
+
+
+def patched_end(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.end``: the last decision comes before any processor."""
+
+    def end(self: Any, end_time: int | None = None) -> None:
+        state: SpanState | None = self.__dict__.get(STATE)
+        if gate.current is not None or state is not None:
+            try:
+                if self._end_time is None:
+                    if state is None:
+                        state = _late_state(self)
+                    if state is not None:
+                        with self._lock:
+                            _settle(self, state)
+            except Exception as error:
+                if state is None:
+                    state = self.__dict__.get(STATE) or SpanState(_holding(), None, self)
+                    self.__dict__[STATE] = state
+                _skeletonise(self, state, error)
+        original(self, end_time)
+
+    return end
+
+
+def _holding() -> gate.Gate:
+    holding = gate.current
+    if holding is None:
+        raise RuntimeError("the gate was removed while a span ended")
+    return holding
+
+
+def _late_state(span: Any) -> SpanState | None:
+    holding = gate.current
+    if holding is None:
+        return None
+    if not holding.closed and holding.policy.nothing and not _is_forced(holding, span._resource):
+        return None
+    return adopt(span)
+
+
+def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[..., ReadableSpan]:
+    """``Span._readable_span``: what processors and early readers get is verified and marked as passed."""
+
+    def _readable_span(self: Any) -> ReadableSpan:
+        state: SpanState | None = self.__dict__.get(STATE)
+        holding = gate.current
+        if state is None and holding is not None and self._end_time is None:
+            state = _late_state(self)
+        if state is not None and state.verdict == identity.UNDER_ZDR and not state.done:
+            try:
+                _verify(self, state)
+                if self._end_time is not None:
+                    _finish_evidence(self, state)
+            except Exception as error:
+                _skeletonise(self, state, error)
+        readable = original(self)
+        if state is not None or (holding is not None and holding.policy.nothing):
+            if state is not None and self._end_time is not None:
+                _detach(readable)
+            mark_passed(readable)
+        return readable
+
+    return _readable_span
+
+
+def _detach(readable: Any) -> None:
+    """An ended span needs no watching: let go of the state, which queues would keep."""
+    attributes = readable._attributes
+    if isinstance(attributes, RedactingAttributes | WatchingAttributes):
+        attributes.__dict__.pop("state", None)
+        attributes.__dict__.pop("shadow", None)
+        attributes.__class__ = BoundedAttributes
+    for storage in (readable._events, readable._links):
+        if isinstance(storage, RedactingList):
+            storage.__dict__.pop("clean", None)
+            storage.__dict__.pop("shadow", None)
+            storage.__class__ = BoundedList
+
+
+def mark_passed(readable: Any) -> None:
+    """Remember which parts passed the gate: a copy, or one whose parts were replaced, has not."""
+    readable.__dict__[PASSED] = (readable._attributes, readable._events, readable._links, readable._name)
+
+
+def has_passed(readable: Any) -> bool:
+    """Whether this very span, with these very parts, came out of the gate."""
+    passed = getattr(readable, "__dict__", {}).get(PASSED)
+    return (
+        passed is not None
+        and passed[0] is readable._attributes
+        and passed[1] is readable._events
+        and passed[2] is readable._links
+        and passed[3] is readable._name
+    )
+
+
+def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.update_name``."""
+
+    def update_name(self: Any, name: str) -> None:
+        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        if state is not None and state.verdict != identity.OPEN and self._end_time is None:
+            try:
+                if state.raw is not None:
+                    state.raw.name = name
+                name = _name_at_write(state, name, _KINDS.get(self._kind, "internal"), self._attributes._dict)
+            except Exception as error:
+                failure.note("span name", error)
+                name = _KINDS.get(self._kind, "internal")
+        original(self, name)
+
+    return update_name
+
+
+def _state_at_write(span: Any) -> SpanState | None:
+    if gate.current is None or span._end_time is not None:
+        return None
+    try:
+        return _late_state(span)
+    except Exception as error:
+        failure.note("span", error)
+        return None
+
+
+def patched_set_status(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.set_status``: the code stays, the description is error text."""
+
+    def set_status(self: Any, status: Any, description: str | None = None) -> None:
+        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        if state is None or state.verdict == identity.OPEN:
+            original(self, status, description)
+            return
+        text = status.description if isinstance(status, Status) else description
+        code = status.status_code if isinstance(status, Status) else status
+        if not isinstance(code, StatusCode):
+            original(self, status, None)
+            return
+        raw = state.raw
+        original(self, code, None)
+        if self._status is not None and self._status.status_code is code and raw is not None:
+            raw.status = status if isinstance(status, Status) else Status(code, text)
+        if text:
+            _count(state, "error_text")
+
+    return set_status
+
+
+def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.add_event``: cleaned before the SDK copies it."""
+
+    def add_event(self: Any, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        if state is None or state.verdict != identity.UNDER_ZDR:
+            # Raw, or an undecided span's list keeps both forms.
+            original(self, name, attributes, timestamp)
+            return
+        try:
+            event = _make_event(self, state, name, attributes, timestamp)
+        except Exception as error:
+            failure.note("event", error)
+            state.failed = True
+            event = CleanEvent("event", BoundedAttributes(0, immutable=True))
+        self._add_event(event)
+
+    return add_event
+
+
+def _make_event(span: Any, state: SpanState, name: Any, attributes: Any, timestamp: int | None) -> CleanEvent:
+    if not _is_literal(state, name):
+        name = state.redactor.event_name(name, state.removed)
+    clean = _clean_attributes(state, attributes, span._limits.max_event_attributes)
+    return CleanEvent(name, clean, timestamp)
+
+
+def patched_record_exception(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.record_exception``: built from the exception's frames, never formatted."""
+
+    def record_exception(
+        self: Any,
+        exception: BaseException,
+        attributes: Mapping[str, Any] | None = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        if state is None or state.verdict == identity.OPEN:
+            original(self, exception, attributes, timestamp, escaped)
+            return
+        try:
+            event = _exception_event(self, state, exception, attributes, timestamp, escaped)
+            if state.verdict == identity.UNDECIDED:
+                capture = _Capture()
+                original(capture, exception, attributes, timestamp, escaped)
+                event.raw = capture.event(self, event.timestamp)
+        except Exception as error:
+            failure.note("exception", error)
+            state.failed = True
+            event = CleanEvent("exception", BoundedAttributes(0, immutable=True))
+        self._add_event(event)
+
+    return record_exception
+
+
+def _exception_event(
+    span: Any,
+    state: SpanState,
+    exception: BaseException,
+    attributes: Mapping[str, Any] | None,
+    timestamp: int | None,
+    escaped: bool,
+) -> CleanEvent:
+    clean: dict[str, Any] = debugging.exception_attributes(exception)
+    clean["exception.escaped"] = str(bool(escaped))
+    _count(state, "error_text")
+    if attributes:
+        clean.update(state.redactor.attributes(attributes, state.removed, state.server))
+    event = CleanEvent("exception", None, timestamp)
+    bounded = BoundedAttributes(span._limits.max_event_attributes, clean, immutable=True)
+    event._attributes = bounded
+    return event
+
+
+class _Capture:
+    """Stands in for a span, to have the SDK format an undecided span's exception for the shadow."""
+
+    def __init__(self) -> None:
+        self.arguments: tuple[str, Any] = ("exception", None)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        self.arguments = (name, attributes)
+
+    def event(self, span: Any, timestamp: int) -> Event:
+        name, attributes = self.arguments
+        limits = span._limits
+        return Event(
+            name,
+            BoundedAttributes(
+                limits.max_event_attributes, attributes, immutable=True, max_value_len=limits.max_attribute_length
+            ),
+            timestamp,
+        )
+
+
+def open_spans() -> Sequence[Span]:
+    """Spans that are open right now, found once, when the gate is put in place."""
+    import gc
+
+    return [
+        item
+        for item in gc.get_objects()
+        if type(item).__mro__ and issubclass(type(item), Span) and item._end_time is None
+    ]

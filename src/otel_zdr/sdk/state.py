@@ -1,0 +1,92 @@
+"""What the gate knows of one open item, kept beside it and gone with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otel_zdr.sdk import identity
+from otel_zdr.workspace import NOBODY, identify
+
+if TYPE_CHECKING:
+    from otel_zdr.redaction import Redactor
+    from otel_zdr.sdk.gate import Gate
+    from otel_zdr.sdk.shared import ResourceFacts
+
+
+class ItemState:
+    """Who an item is for so far, and what was removed from it.
+
+    Attributes:
+        verdict: ``UNDECIDED``, ``OPEN`` or ``UNDER_ZDR``; the last one is final.
+        workspaces: normalised ids that identify the item.
+        hints: normalised ids that may only tighten.
+        caller: ids that the caller's baggage holds.
+        stamp: what to write under the first workspace key, where only context identifies the item.
+        removed: values removed, by content class.
+        server: the item is a server's or consumer's span (its host keys are the caller's).
+        failed: cleaning failed somewhere; the item says so.
+    """
+
+    __slots__ = (
+        "caller",
+        "facts",
+        "failed",
+        "gate",
+        "hints",
+        "redactor",
+        "removed",
+        "server",
+        "stamp",
+        "verdict",
+        "workspaces",
+    )
+    signal = "item"
+
+    def __init__(self, gate: Gate, facts: ResourceFacts | None) -> None:
+        self.gate = gate
+        self.facts = facts
+        self.redactor: Redactor = gate.redactor
+        self.removed: dict[str, int] = {}
+        self.workspaces = NOBODY
+        self.hints = NOBODY
+        self.caller = NOBODY
+        self.stamp: str | tuple[str, ...] | None = None
+        self.server = False
+        self.failed = False
+        self.verdict = identity.UNDECIDED
+
+    @property
+    def workspace_keys(self) -> frozenset[str]:
+        return self.gate.workspace_keys
+
+    def learn(self, key: str, value: object) -> bool:
+        """Take in a workspace that an attribute names. True: the item is known not to be under ZDR."""
+        named = identify(value)
+        if self.caller:
+            self.hints |= named & self.caller
+            named -= self.caller
+        self.workspaces |= named
+        if named:
+            self.stamp = None
+        return self.decide()
+
+    def decide(self) -> bool:
+        """Decide anew and act on a change. True: the item is known not to be under ZDR."""
+        if self.verdict == identity.UNDER_ZDR:
+            return False
+        verdict = identity.verdict(self.gate, self.workspaces, self.hints, self.facts)
+        if verdict == identity.UNDER_ZDR:
+            self.tighten()
+            return False
+        if verdict == identity.OPEN and self.verdict == identity.UNDECIDED:
+            self.verdict = verdict
+            self.release()
+        return self.verdict == identity.OPEN
+
+    def tighten(self) -> None:
+        """Put the item under ZDR, in place."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Give an undecided item its raw values back."""
+        raise NotImplementedError
