@@ -1,8 +1,8 @@
 """Which places of an item still carry a prose canary after a system, read in the OTLP bytes.
 
-Every place holds a canary of its own, made at run time. The exporters serialise inside ``export()``, because a
-span cleaned after it was exported would look clean later. What never reaches the bytes even with no redaction (an
-older SDK refuses nested maps, say) is not counted for anyone.
+Every place holds a canary of its own, made at run time. The exporters serialise inside ``export()``, because
+a span cleaned after it was exported would look clean later. What never reaches the bytes even with no
+redaction (an older SDK refuses nested maps, say) is not counted for anyone.
 """
 
 from __future__ import annotations

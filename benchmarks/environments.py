@@ -18,7 +18,7 @@ def python_of(environment: str) -> Path:
 
 
 def make(environment: str) -> None:
-    """Makes the environment unless it is there with these requirements; raises RuntimeError when that fails."""
+    """Makes the environment unless it is there with these requirements; RuntimeError when that fails."""
     wanted = requirements()[environment]
     stamp = CACHE / environment / "requirements.txt"
     text = f"# python {sys.version.split()[0]}\n" + "\n".join(wanted) + "\n"
@@ -40,7 +40,10 @@ def make(environment: str) -> None:
 
 def installed(environment: str) -> dict[str, str]:
     """Distribution name → version, as that environment's own Python sees them."""
-    code = "import importlib.metadata as m, json; print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    code = (
+        "import importlib.metadata as m, json;"
+        "print(json.dumps({d.name: d.version for d in m.distributions()}))"
+    )
     done = subprocess.run([python_of(environment), "-c", code], capture_output=True, text=True, check=True)
     return dict(json.loads(done.stdout))
 

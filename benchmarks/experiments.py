@@ -118,7 +118,7 @@ class Run:
                 self.results.coverage[name] = once(Point("coverage", SYSTEMS[name]))
 
     def startup(self) -> None:
-        """CPU seconds of a process under ``opentelemetry-instrument`` that does nothing, without and with us."""
+        """CPU seconds of an idle process under ``opentelemetry-instrument``, without and with us."""
         rounds = 5 if self._quick else 21
         for turn in range(rounds + 1):
             for environment in ("base", "zdr") if turn % 2 else ("zdr", "base"):

@@ -1,7 +1,8 @@
 """The floor: a bare allowlist in one pass over five places, the least that a span processor could do.
 
-It decides nothing, checks no shape, writes no evidence, survives no odd value, covers neither resource, scope,
-tracestate nor readers of open spans, and depends on being registered first: it is a measure, not a product.
+It decides nothing, checks no shape, writes no evidence, survives no odd value, covers neither resource,
+scope, tracestate nor readers of open spans, and depends on being registered first: it is a measure, not a
+product.
 """
 
 from __future__ import annotations
@@ -37,21 +38,17 @@ class AllowlistSpanProcessor(SpanProcessor):
     """Rebinds name, attributes, events, links and status of an ended span to what the list allows."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        allowed = ALLOWED_KEYS
         if span.name not in ALLOWED_NAMES:
             span._name = span.kind.name.lower()
-        attributes = span.attributes or {}
-        span._attributes = {key: attributes[key] for key in attributes if key in allowed}
-        events = []
-        for event in span.events:
-            attributes = event.attributes or {}
-            name = event.name if event.name in ALLOWED_NAMES else "event"
-            kept = {key: attributes[key] for key in attributes if key in allowed}
-            events.append(Event(name, kept, event.timestamp))
-        span._events = events
-        links = []
-        for link in span.links:
-            attributes = link.attributes or {}
-            links.append(Link(link.context, {key: attributes[key] for key in attributes if key in allowed}))
-        span._links = links
+        span._attributes = _kept(span)
+        span._events = [
+            Event(event.name if event.name in ALLOWED_NAMES else "event", _kept(event), event.timestamp)
+            for event in span.events
+        ]
+        span._links = [Link(link.context, _kept(link)) for link in span.links]
         span._status = Status(span.status.status_code)
+
+
+def _kept(item: ReadableSpan | Event | Link) -> dict[str, object]:
+    # copy() is the fastest way to the attributes that the public API has.
+    return {key: value for key, value in item.attributes.copy().items() if key in ALLOWED_KEYS}

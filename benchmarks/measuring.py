@@ -1,8 +1,8 @@
 """Alternating measurement: every configuration is a process that runs once whenever it is asked.
 
-The machine's speed drifts, so configurations are never timed one after the other: in each round all of them run
-once, in turn, and figures are made from values of the same round. Processes differ too (memory layout, hash
-seeds), so all are started afresh for each generation.
+The machine's speed drifts, so configurations are never timed one after the other: in each round all of them
+run once, in turn, and figures are made from values of the same round. Processes differ too (memory layout,
+hash seeds), so all are started afresh for each generation.
 """
 
 from __future__ import annotations
@@ -192,17 +192,21 @@ def _workers(
         # Two at a time: starting is mostly importing.
         for start in range(0, len(points), 2):
             pair = [Worker(point, extra) for point in points[start : start + 2]]
-            for worker in pair:
-                try:
-                    worker.wait_ready()
-                    workers.append(worker)
-                except Failed as failure:
-                    samples.drop(worker.point, str(failure))
+            workers += [worker for worker in pair if _ready(worker, samples)]
             progress(f"  starting {start + len(pair)}/{len(points)}", passing=True)
         yield workers
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _ready(worker: Worker, samples: Samples) -> bool:
+    try:
+        worker.wait_ready()
+    except Failed as failure:
+        samples.drop(worker.point, str(failure))
+        return False
+    return True
 
 
 def once(point: Point, extra: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
+import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import experiments
 from experiments import LARGE, MIDDLE, OURS, PEER_SYSTEMS, SMALL, SYSTEMS, Results, spans
 from measuring import Point, Spread
+from plot import Bar, bars, number
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,8 @@ def target_table(table: list[Row]) -> str:
             (
                 row.figure,
                 row.target,
-                _number(row.spread.median) + row.unit if row.spread else "–",
-                f"{_number(row.spread.low)} – {_number(row.spread.high)}" if row.spread else "",
+                number(row.spread.median) + row.unit if row.spread else "–",
+                f"{number(row.spread.low)} – {number(row.spread.high)}" if row.spread else "",
                 str(row.spread.count) if row.spread else "",
                 row.verdict,
             )
@@ -214,107 +215,38 @@ def _micro(nanoseconds: list[float]) -> str:
     if not nanoseconds:
         return ""
     spread = Spread.of(value / 1_000 for value in nanoseconds)
-    return f"{_number(spread.median)} ({_number(spread.low)} – {_number(spread.high)})"
-
-
-def _number(value: float) -> str:
-    if abs(value) >= 1_000:
-        return f"{value:,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{number(spread.median)} ({number(spread.low)} – {number(spread.high)})"
 
 
 def plot(results: Results) -> str:
-    """An SVG: CPU added per span on a logarithmic axis, a bar for 4 kB and a mark for 200 kB."""
+    """The SVG of what every system adds per span."""
     shown = []
     for name in ("zdr", "zdr-other", "floor", *PEER_SYSTEMS):
         small, large = added(results, spans(name)), added(results, spans(name, LARGE))
         if small:
             shown.append(
-                (name, Spread.of(small).median / 1_000, Spread.of(large).median / 1_000 if large else None)
+                Bar(
+                    SYSTEMS[name].title,
+                    Spread.of(small).median / 1_000,
+                    Spread.of(large).median / 1_000 if large else None,
+                    name in OURS,
+                )
             )
-    shown.sort(key=lambda item: item[1])
-    width, left, top, step = 860, 370, 64, 30
-    height = top + step * len(shown) + 56
-    largest = max([10.0, *(max(small, large or 0) for _, small, large in shown)])
-    first, last = -1, math.ceil(math.log10(largest))
-
-    def x(microseconds: float) -> float:
-        return left + (math.log10(max(microseconds, 10**first)) - first) / (last - first) * (
-            width - left - 80
-        )
-
-    bottom = top + step * len(shown)
-    out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif"'
-        ' font-size="13" role="img" aria-label="CPU time added per span, by system">',
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        '<text x="16" y="26" font-size="16" font-weight="600" fill="#1b1f24">CPU time added per span</text>',
-        '<text x="16" y="46" fill="#57606a">microseconds, logarithmic, median; bar: 4 kB of content, ring: 200 kB</text>',
-    ]
-    for power in range(first, last + 1):
-        at = x(10.0**power)
-        out.append(f'<line x1="{at:.1f}" y1="{top - 6}" x2="{at:.1f}" y2="{bottom}" stroke="#d8dee4"/>')
-        out.append(
-            f'<text x="{at:.1f}" y="{bottom + 18}" text-anchor="middle" fill="#57606a">{10.0**power:,g}</text>'
-        )
-    for index, (name, small, large) in enumerate(shown):
-        y = top + index * step
-        ours = name in OURS
-        colour = "#0969da" if ours else "#8c959f"
-        weight = ' font-weight="600"' if ours else ""
-        out.append(
-            f'<text x="{left - 10}" y="{y + 16}" text-anchor="end" fill="#1b1f24"{weight}>{SYSTEMS[name].title}</text>'
-        )
-        out.append(
-            f'<rect x="{left}" y="{y + 3}" width="{max(x(small) - left, 1):.1f}" height="18" rx="2" fill="{colour}"/>'
-        )
-        end = x(small)
-        if large is not None:
-            out.append(
-                f'<circle cx="{x(large):.1f}" cy="{y + 12}" r="5" fill="none" stroke="#cf222e" stroke-width="2"/>'
-            )
-            end = max(end, x(large) + 6)
-        label = f"{_number(small)}" + (f" / {_number(large)}" if large is not None else "")
-        out.append(f'<text x="{end + 6:.1f}" y="{y + 16}" fill="#1b1f24">{label}</text>')
-    out.append(f'<line x1="{left}" y1="{top - 6}" x2="{left}" y2="{bottom}" stroke="#57606a"/>')
-    out.append("</svg>")
-    return "\n".join(out) + "\n"
+    return bars(shown)
 
 
 def page(results: Results, versions: dict[str, str], effort: str) -> str:
-    """docs/performance.md."""
+    """docs/performance.md, from page.md beside this file."""
     measured = rows(results)
-    with_target = [row for row in measured if row.bound is not None]
-    beside = [row for row in measured if row.bound is None]
-    leaks = coverage_of(results, "zdr")
-    parts = [
-        "# Performance",
-        "Written by `make bench` (`benchmarks/run.py`); the figures are of one run. CPU time of the whole process "
-        "(`time.process_time`), all threads, so waiting does not count.",
-        "![CPU time added per span, by system](performance.svg)",
-        "## Targets",
-        target_table(with_target),
-        "Added means beyond the same workload with no redaction in the same environment and the same round. "
-        "Evidence is on and OTLP is not compressed unless a line says so.",
-    ]
-    if beside:
-        parts += ["## Beside the targets", target_table(beside)]
-    parts += [
-        "## Systems",
-        systems_table(results),
-        "Median and quartiles. Places that leak: of "
-        + (f"{leaks[1]} places" if leaks else "the places below")
-        + " of a span, a log record and a measurement, how many still carry a prose canary in the OTLP bytes.",
-        "## Places that still carry content",
-        coverage_table(results),
-        "An empty cell is clean; `·` is a place that the SDK in that environment never exports. The peers' parts "
-        "that are measured clean spans (Logfire's log records too); logs and metrics are listed all the same, "
-        "because content leaves there as well.",
-    ]
-    if results.wire_bytes:
-        parts += ["## Bytes on the wire per span", _wire_table(results)]
-    parts += ["## How it is measured", METHOD.strip(), "## Run", _setting(versions, effort)]
-    return "\n\n".join(parts) + "\n"
+    template = string.Template(Path(__file__).with_name("page.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        targets=target_table([row for row in measured if row.bound is not None]),
+        beside=target_table([row for row in measured if row.bound is None]),
+        systems=systems_table(results),
+        places=coverage_table(results),
+        wire=_wire_table(results),
+        setting=_setting(versions, effort),
+    )
 
 
 def _wire_table(results: Results) -> str:
@@ -332,34 +264,10 @@ def _wire_table(results: Results) -> str:
     )
 
 
-METHOD = """
-- **Workload** (`benchmarks/workload.py`): a span with 20 attributes, of which two messages share the stated amount
-  of content, an exception event, a link and an error status; a log record with a structured body. Contents are
-  distinct texts made beforehand.
-- **Floor** (`benchmarks/floor.py`): a bare allowlist in one pass over name, attributes, events, links and status. It
-  decides nothing, checks no shape and writes no evidence.
-- **Peers** (`benchmarks/peers/`): each in an environment of its own with pinned versions, given what it needs to
-  know to remove the content of this workload, and nothing else of the peer switched on.
-- Every configuration is a process of its own. In each round all run once in turn, about a tenth of a second of CPU,
-  and ratios are made from values of the same round; processes are started afresh several times.
-- Spans go through the SDK's simple processor to an exporter that discards them, so that work done at export is
-  counted too. Memory is what the queue of a batch processor keeps alive per span (`tracemalloc`), with contents made
-  anew for each span.
-- The OTLP figures go through the batch processor and the stock OTLP/HTTP exporter to a sink in another process.
-- The start of a process is `opentelemetry-instrument python -c pass`, user and system CPU time, with and without the
-  package, an LLM client installed in both.
-- Places: each holds a canary of its own, made at run time, and is looked for in what the OTLP encoder makes of the
-  item inside `export()`.
-"""
-
-
 def _setting(versions: dict[str, str], effort: str) -> str:
-    lines = [
-        f"- Python {platform.python_version()}, {platform.system()}, {_processor()}, {os.cpu_count()} logical processors",
-        f"- {effort}",
-        "- " + ", ".join(f"{name} {version}" for name, version in versions.items()),
-    ]
-    return "\n".join(lines)
+    machine = f"{platform.system()}, {_processor()}, {os.cpu_count()} logical processors"
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return f"- Python {platform.python_version()}, {machine}\n- {effort}\n- {packages}"
 
 
 def _processor() -> str:

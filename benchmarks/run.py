@@ -1,11 +1,11 @@
 """``make bench``: measures the package, its floor and its peers in one go, and writes docs/performance.md.
 
     python benchmarks/run.py             everything, about a quarter of an hour
-    python benchmarks/run.py --quick     a first impression in about a minute and a half; writes nothing
+    python benchmarks/run.py --quick     a first impression in about a minute; writes nothing
     python benchmarks/run.py --only logs one experiment; writes nothing
 
-Exit code 0 when the run is complete, 1 when something could not be measured (with ``--check`` also when a target is
-missed), 2 for wrong usage.
+Exit code 0 when the run is complete, 1 when something could not be measured (with ``--check`` also when a
+target is missed), 2 for wrong usage.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ _OTLP = "opentelemetry-exporter-otlp-proto-http"
 class System:
     """One configuration of one system.
 
-    ``build(exporting, exporter, **provider_arguments)`` returns a TracerProvider whose spans pass the system and
-    then ``exporting(exporter)``, which makes a stock span processor.
+    ``build(exporting, exporter, **provider_arguments)`` returns a TracerProvider whose spans pass the system
+    and then ``exporting(exporter)``, which makes a stock span processor.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """One measured configuration, in a process of its own: ``python worker.py TASK SYSTEM [NAME=VALUE ...]``.
 
-Tasks that are timed (``spans``, ``logs``, ``otlp``) answer a line ``{"ready": ...}`` and then, for each line read
-from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can alternate between
-configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a single line.
+Tasks that are timed (``spans``, ``logs``, ``otlp``) answer a line ``{"ready": ...}`` and then, for each line
+read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can
+alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a single line.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def discard_logs() -> Any:
 
 
 def serve(run: Any, units: int | None, budget: float) -> None:
-    """Calibrates ``run(units)`` to take ``budget`` CPU seconds (unless fixed), then runs it once per line read."""
+    """Calibrates ``run(units)`` to ``budget`` CPU seconds (unless fixed), then runs it once per line read."""
     if units is None:
         units = 1
         while True:

@@ -37,11 +37,9 @@ MESSAGE_KEYS = {
     "openinference": ("llm.input_messages.0.message.content", "llm.output_messages.0.message.content"),
 }
 
-_WORDS = tuple(
-    """the patient said that pain in her left knee began after a long walk on Tuesday evening and she has since
-    taken two tablets each morning with little relief could you summarise what was agreed with our nurse about next
-    steps including any appointment at 14 30 or later in room 7 thank you very much""".split()
-)
+_WORDS = """the patient said that pain in her left knee began after a long walk on Tuesday evening and
+she has since taken two tablets each morning with little relief could you summarise what was agreed with
+our nurse about next steps including any appointment at 14 30 or later in room 7 thank you very much"""
 
 _LINKED = SpanContext(
     trace_id=0x5B8EFFF798038103D269B633813FC60C,
@@ -65,15 +63,13 @@ _STACKTRACE = (
 )
 
 
+_TEXT = " ".join(random.Random(1).choices(_WORDS.split(), k=60_000))
+
+
 def prose(size: int, rng: random.Random) -> str:
-    """About ``size`` characters of words."""
-    words: list[str] = []
-    length = 0
-    while length < size:
-        word = rng.choice(_WORDS)
-        words.append(word)
-        length += len(word) + 1
-    return " ".join(words)[:size]
+    """``size`` characters of words, at most 200,000, cut at a random place of a longer text."""
+    start = rng.randrange(len(_TEXT) - size)
+    return _TEXT[start : start + size]
 
 
 def message(role: str, size: int, rng: random.Random) -> str:
@@ -105,8 +101,8 @@ def span_writer(
 ) -> Callable[[Call], None]:
     """A function that writes the span of one call.
 
-    ``live_exception`` records the event with ``Span.record_exception`` from a raised exception, which also pays
-    for formatting its trace; otherwise the same event is added from ready text.
+    ``live_exception`` records the event with ``Span.record_exception`` from a raised exception, which also
+    pays for formatting its trace; otherwise the same event is added from ready text.
     """
     question_key, answer_key = MESSAGE_KEYS[dialect]
 
