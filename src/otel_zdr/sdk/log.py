@@ -13,7 +13,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context, get_current
-from opentelemetry.sdk._logs import ReadWriteLogRecord
+from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
 from otel_zdr.sdk.span import STATE
@@ -189,6 +189,24 @@ def _skeletonise(written: Any, state: LogState, error: BaseException) -> None:
     written.resource = shared.clean_resource(state.gate, written.resource)
     written.instrumentation_scope = shared.EMPTY_SCOPE
     mark_passed(record)
+
+
+def cleaned_copy(item: Any, holding: gate.Gate, facts: shared.ResourceFacts, workspaces: frozenset[str]) -> Any:
+    """A cleaned copy of a readable record that did not pass the gate."""
+    state = LogState(holding, facts)
+    state.verdict = identity.UNDER_ZDR
+    state.workspaces = workspaces
+    source = _Source(item)
+    written = _redacted(source, item.log_record, state, None)
+    return ReadableLogRecord(written.log_record, written.resource, written.instrumentation_scope)  # type: ignore[arg-type]
+
+
+class _Source:
+    """Stands in for the logger of a record that is only known by its parts."""
+
+    def __init__(self, item: Any) -> None:
+        self._resource = item.resource
+        self._instrumentation_scope = item.instrumentation_scope
 
 
 def mark_passed(record: Any) -> None:

@@ -532,6 +532,43 @@ def _verify(span: Any, state: SpanState) -> None:
         span._status = _without_description(state, span._status)
 
 
+def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
+    """A cleaned copy of a span that did not pass the gate, with its evidence."""
+    kind = _KINDS.get(item.kind, "internal")
+    state.server = item.kind in _SERVER_KINDS
+    clean = state.redactor.attributes(item.attributes, state.removed, state.server)
+    name = _name_at_write(state, item.name, kind, clean)
+    if not state.name_stands:
+        name = state.redactor.span_name("", kind, clean, {})
+        _count(state, "free_text")
+    attributes = BoundedAttributes(None, None, immutable=True)
+    attributes._dict = clean
+    attributes.dropped = item.dropped_attributes
+    events = BoundedList(None)
+    events.extend([_clean_event(state, event) for event in item.events])
+    events.dropped = item.dropped_events
+    links = BoundedList(None)
+    links.extend([kept for link in item.links if (kept := _clean_link(state, link)) is not None])
+    links.dropped = item.dropped_links
+    copy = ReadableSpan(
+        name=name,
+        context=_without_trace_state(state, item.context),
+        parent=_without_trace_state(state, item.parent) if item.parent is not None else None,
+        resource=state.facts.clean if state.facts is not None else shared.clean_resource(state.gate, item.resource),
+        attributes=attributes,
+        events=events,
+        links=links,
+        kind=item.kind,
+        status=_without_description(state, item.status),
+        start_time=item.start_time,
+        end_time=item.end_time,
+        instrumentation_scope=shared.scope_of(state.gate, item.instrumentation_scope),
+    )
+    eligibility.describe(state.gate, state, clean)
+    evidence.mark(state.gate, clean, state.removed, "span", failed=state.failed, product=state.product)
+    return copy
+
+
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
     eligibility.describe(state.gate, state, attributes)

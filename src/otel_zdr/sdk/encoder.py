@@ -1,0 +1,135 @@
+"""The second wall: before the OTLP encoders, what did not pass the gate is cleaned.
+
+A span built by hand, a copy that a vendor made, ``export()`` called directly, an item queued before the
+gate was put in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry._logs import LogRecord
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.status import Status
+
+from otel_zdr.sdk import evidence, failure, gate, identity, log, metric, shared, span
+from otel_zdr.workspace import NOBODY
+
+
+def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``_encode_resource_spans`` of the trace encoder."""
+
+    def _encode_resource_spans(sdk_spans: Sequence[ReadableSpan]) -> Any:
+        holding = gate.current
+        if holding is None:
+            return original(sdk_spans)
+        if holding.closed:
+            return original([])
+        return original([item if span.has_passed(item) else _span_behind_wall(holding, item) for item in sdk_spans])
+
+    return _encode_resource_spans
+
+
+def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:
+    state = span.SpanState(holding, None, None)
+    try:
+        facts = state.facts = shared.facts_of(holding, item.resource)
+        named, _ = identity.named_by(holding, item.attributes, NOBODY)
+        if not identity.final(holding, identity.verdict(holding, named, NOBODY, facts)):
+            return item  # type: ignore[no-any-return]
+        state.workspaces = named
+        state.redactor = holding.redactor_for(named)
+        return span.cleaned_copy(item, state)
+    except Exception as error:
+        failure.note("span", error)
+        return _span_skeleton(holding, item)
+
+
+def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
+    kept: dict[str, Any] = {}
+    try:
+        kept = holding.redactor.skeleton(item.attributes)
+    except Exception as error:
+        failure.note("skeleton", error)
+    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    attributes = BoundedAttributes(None, None, immutable=True)
+    attributes._dict = kept
+    kind = item.kind if isinstance(item.kind, SpanKind) else SpanKind.INTERNAL
+    return ReadableSpan(
+        name=kind.name.lower(),
+        context=span._bare(item.context),
+        parent=span._bare(item.parent) if item.parent is not None else None,
+        resource=shared.clean_resource(holding, item.resource),
+        attributes=attributes,
+        events=BoundedList(0),
+        links=BoundedList(0),
+        kind=kind,
+        status=Status(item.status.status_code),
+        start_time=item.start_time,
+        end_time=item.end_time,
+        instrumentation_scope=shared.EMPTY_SCOPE,
+    )
+
+
+def patched_encode_logs(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``_encode_resource_logs`` of the log encoder."""
+
+    def _encode_resource_logs(batch: Sequence[ReadableLogRecord]) -> Any:
+        holding = gate.current
+        if holding is None:
+            return original(batch)
+        if holding.closed:
+            return original([])
+        return original(
+            [item if log.has_passed(item.log_record) else _log_behind_wall(holding, item) for item in batch]
+        )
+
+    return _encode_resource_logs
+
+
+def _log_behind_wall(holding: gate.Gate, item: Any) -> Any:
+    try:
+        facts = shared.facts_of(holding, item.resource)
+        record = item.log_record
+        named, _ = identity.named_by(holding, record.attributes, NOBODY)
+        if not identity.final(holding, identity.verdict(holding, named, NOBODY, facts)):
+            return item
+        return log.cleaned_copy(item, holding, facts, named)
+    except Exception as error:
+        failure.note("log", error)
+        made = LogRecord(
+            timestamp=item.log_record.timestamp,
+            observed_timestamp=item.log_record.observed_timestamp,
+            severity_number=item.log_record.severity_number,
+            attributes={evidence.REDACTED: True, evidence.FAILSAFE: True},
+        )
+        made.trace_id, made.span_id = item.log_record.trace_id, item.log_record.span_id
+        made.trace_flags = item.log_record.trace_flags
+        return ReadableLogRecord(made, shared.clean_resource(holding, item.resource), shared.EMPTY_SCOPE)
+
+
+def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``_encode_resource_metrics`` of the metrics encoder (one resource at a time)."""
+
+    def _encode_resource_metrics(resource_metrics: Any, resource_metrics_dict: Any) -> Any:
+        holding = gate.current
+        if holding is None or metric.has_passed(resource_metrics):
+            return original(resource_metrics, resource_metrics_dict)
+        if holding.closed:
+            return None
+        try:
+            data = metric.MetricsData(resource_metrics=[resource_metrics])
+            cleaned = metric.clean_data(holding, data, passed=False)
+        except Exception as error:
+            failure.note("metric", error)
+            return None
+        for item in cleaned.resource_metrics:
+            original(item, resource_metrics_dict)
+        return None
+
+    return _encode_resource_metrics

@@ -1,0 +1,342 @@
+"""Metrics: measurements are cleaned when they are made, what tenants share when it is collected.
+
+A measurement's attributes decide the series it goes to and are what exemplars keep, so they are cleaned
+in ``Measurement.__init__``, before an exemplar filter or an aggregation sees them. An instrument that is
+not known loses its measurements under ZDR in ``MetricReaderStorage.consume_measurement``, which every
+measurement of every provider goes through.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from opentelemetry import trace as trace_api
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
+
+from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
+from otel_zdr.sdk import debugging, evidence, failure, gate, identity, shared
+from otel_zdr.sdk.gate import say
+from otel_zdr.sdk.span import STATE
+from otel_zdr.workspace import NOBODY
+
+_VERDICT = "_otel_zdr_under"
+_KNOWN = "_otel_zdr_known"
+_PROVEN = "_otel_zdr_proven"
+_PASSED = "_otel_zdr_passed"
+
+_RAW = 0
+_CLEAN = 1
+_DROPPED = 2
+
+_MAX_ANNOUNCED = 256
+_announced: set[int] = set()
+_storages: weakref.WeakSet[Any] = weakref.WeakSet()
+_OWN = frozenset((evidence.REMOVED_VALUES, evidence.FAILSAFE_ITEMS))
+_OWN_VALUES = CONTENT_CLASSES | METADATA_CLASSES | {"span", "log", "metric", "event", "link", "exception"}
+
+
+def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset[str], Any]:
+    """(under ZDR, workspaces, text to stamp) of a measurement."""
+    instrument = measurement.instrument
+    facts = _facts_of(holding, instrument)
+    if holding.policy.everything or (facts is not None and facts.forced):
+        return True, NOBODY, None
+    if holding.policy.nothing:
+        return False, NOBODY, None
+    context = measurement.context
+    caller, hints = identity.from_baggage(holding, context)
+    attributes = measurement.attributes
+    named, more = identity.named_by(holding, attributes, caller) if isinstance(attributes, dict) else (NOBODY, NOBODY)
+    ambient, stamp = identity.ambient_of(None)
+    if context is not None:
+        given, given_stamp = identity.ambient_of(context)
+        ambient |= given
+        stamp = stamp or given_stamp
+    workspaces = named | ambient
+    above = getattr(trace_api.get_current_span(context), "__dict__", {}).get(STATE)
+    if above is not None:
+        if not workspaces and above.workspaces:
+            texts = tuple(sorted(id_ for id_ in above.workspaces if id_))
+            stamp = above.stamp or (texts[0] if len(texts) == 1 else texts or None)
+        workspaces |= above.workspaces
+        hints |= above.hints
+        if above.verdict == identity.UNDER_ZDR:
+            return True, workspaces, stamp
+    decided = identity.verdict(holding, workspaces, hints | more, facts)
+    return identity.final(holding, decided), workspaces, None if named else stamp
+
+
+def _facts_of(holding: gate.Gate, instrument: Any) -> shared.ResourceFacts | None:
+    consumer = getattr(instrument, "_measurement_consumer", None)
+    config = getattr(consumer, "_sdk_config", None)
+    resource = getattr(config, "resource", None)
+    return shared.facts_of(holding, resource) if resource is not None else None
+
+
+def _is_known(holding: gate.Gate, instrument: Any) -> bool:
+    """Whether an instrument's name is known, listed or a proven literal; decided once an instrument."""
+    remembered = instrument.__dict__.get(_KNOWN)
+    if remembered is not None and remembered[0] is holding:
+        return bool(remembered[1])
+    name = instrument.name
+    known = holding.redactor.knows_instrument(name) or (
+        holding.literals != "none" and bool(instrument.__dict__.get(_PROVEN))
+    )
+    instrument.__dict__[_KNOWN] = (holding, known)
+    if not known:
+        _announce(name)
+    return known
+
+
+def _announce(name: str) -> None:
+    if hash(name) in _announced or len(_announced) >= _MAX_ANNOUNCED:
+        return
+    _announced.add(hash(name))
+    say(
+        "an instrument whose name is neither known nor listed loses its measurements under ZDR "
+        f"(name of {len(name)} characters); list it in OTEL_ZDR_KEEP_NAMES to keep it"
+    )
+
+
+def _clean(holding: gate.Gate, measurement: Any) -> None:
+    under, workspaces, stamp = _is_under_zdr(holding, measurement)
+    attributes = measurement.attributes
+    if not under:
+        if attributes is not None and any(type(key) is str and key[:4] == "zdr." for key in attributes):
+            attributes = {key: value for key, value in attributes.items() if not str(key).startswith("zdr.")}
+            object.__setattr__(measurement, "attributes", attributes)
+        if stamp is not None:
+            stamped = dict(attributes or {})
+            stamped.setdefault(holding.stamp_key, stamp)
+            object.__setattr__(measurement, "attributes", stamped)
+        measurement.__dict__[_VERDICT] = _RAW
+        return
+    instrument = measurement.instrument
+    if instrument.name in _OWN and instrument.instrumentation_scope.name == "otel_zdr":
+        own = {key: value for key, value in (attributes or {}).items() if value in _OWN_VALUES}
+        object.__setattr__(measurement, "attributes", own)
+        measurement.__dict__[_VERDICT] = _CLEAN
+        return
+    removed: dict[str, int] = {}
+    if not _is_known(holding, instrument):
+        evidence.count_removed("metric", {"free_text": 1})
+        object.__setattr__(measurement, "attributes", None)
+        measurement.__dict__[_VERDICT] = _DROPPED
+        return
+    server = instrument.name.startswith(("http.server.", "rpc.server."))
+    clean = holding.redactor_for(workspaces).attributes(attributes, removed, server) if attributes else None
+    if stamp is not None:
+        clean = clean or {}
+        clean.update(holding.redactor.attributes({holding.stamp_key: stamp}, {}))
+    object.__setattr__(measurement, "attributes", clean)
+    measurement.__dict__[_VERDICT] = _CLEAN
+    evidence.count_removed("metric", removed)
+
+
+# --- the patched methods -----------------------------------------------------------------------
+
+
+def patched_measurement_init(original: Callable[..., None]) -> Callable[..., None]:
+    """``Measurement.__init__``."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        holding = gate.current
+        if holding is None:
+            return
+        try:
+            if holding.closed:
+                self.__dict__[_VERDICT] = _DROPPED
+                object.__setattr__(self, "attributes", None)
+            else:
+                _clean(holding, self)
+        except Exception as error:
+            failure.note("metric", error)
+            # The figure is kept, and nothing else: a measurement without attributes is its skeleton.
+            object.__setattr__(self, "attributes", None)
+            self.__dict__[_VERDICT] = _CLEAN if _is_known_safely(self) else _DROPPED
+
+    return __init__
+
+
+def _is_known_safely(measurement: Any) -> bool:
+    try:
+        holding = gate.current
+        return holding is not None and holding.redactor.knows_instrument(measurement.instrument.name)
+    except Exception:
+        return False
+
+
+def patched_consume(original: Callable[..., None]) -> Callable[..., None]:
+    """``MetricReaderStorage.consume_measurement``."""
+
+    def consume_measurement(self: Any, measurement: Any, *args: Any, **kwargs: Any) -> None:
+        holding = gate.current
+        if holding is not None:
+            try:
+                _storages.add(self)
+                if holding.closed:
+                    return
+                verdict = getattr(measurement, "__dict__", {}).get(_VERDICT)
+                if verdict is None:
+                    # Made before the gate, or by hand.
+                    _clean(holding, measurement)
+                    verdict = measurement.__dict__[_VERDICT]
+                if verdict == _DROPPED:
+                    return
+            except Exception as error:
+                failure.note("metric", error)
+                return
+        original(self, measurement, *args, **kwargs)
+
+    return consume_measurement
+
+
+def patched_collect(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``MetricReaderStorage.collect``: what all tenants share is cleaned for all."""
+
+    def collect(self: Any) -> Any:
+        holding = gate.current
+        if holding is None:
+            return original(self)
+        if holding.closed:
+            return None
+        try:
+            _forget_stale_series(self, holding)
+        except Exception as error:
+            failure.note("metric", error)
+            return None
+        data = original(self)
+        if data is None:
+            return None
+        try:
+            return clean_data(holding, data, passed=True)
+        except Exception as error:
+            failure.note("metric", error)
+            return None
+
+    return collect
+
+
+_GATE_OF_SERIES = "_otel_zdr_gate"
+
+
+def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
+    """Drop stored series that a tightened policy would have cleaned, before they are collected again."""
+    before = storage.__dict__.get(_GATE_OF_SERIES)
+    if before is holding:
+        return
+    storage.__dict__[_GATE_OF_SERIES] = holding
+    if holding.policy.nothing:
+        return
+    with storage._lock:
+        matches = list(storage._instrument_view_instrument_matches.items())
+    for instrument, views in matches:
+        facts = shared.facts_of(holding, storage._sdk_config.resource)
+        for view in views:
+            with view._lock:
+                series = view._attributes_aggregation
+                for key, aggregation in list(series.items()):
+                    attributes = dict(aggregation._attributes or {})
+                    named, _ = identity.named_by(holding, attributes, NOBODY)
+                    decided = identity.verdict(holding, named, NOBODY, facts)
+                    if not identity.final(holding, decided):
+                        continue
+                    removed: dict[str, int] = {}
+                    holding.redactor.attributes(attributes, removed)
+                    if removed or not _is_known(holding, instrument):
+                        del series[key]
+
+
+def clean_data(holding: gate.Gate, data: MetricsData, *, passed: bool) -> MetricsData:
+    """``data`` with its shared parts cleaned.
+
+    Args:
+        passed: its points came out of the gate; if not, they are cleaned too.
+    """
+    if holding.policy.nothing and not any(
+        shared.facts_of(holding, item.resource).forced for item in data.resource_metrics
+    ):
+        return data
+    resource_metrics = []
+    for item in data.resource_metrics:
+        facts = shared.facts_of(holding, item.resource)
+        cleaned = ResourceMetrics(
+            resource=facts.clean,
+            scope_metrics=[_clean_scope_metrics(holding, part, facts, passed) for part in item.scope_metrics],
+            schema_url=facts.clean.schema_url,
+        )
+        object.__setattr__(cleaned, _PASSED, True)
+        resource_metrics.append(cleaned)
+    return MetricsData(resource_metrics=resource_metrics)
+
+
+def has_passed(resource_metrics: Any) -> bool:
+    """Whether this very object came out of the gate."""
+    return bool(getattr(resource_metrics, _PASSED, False))
+
+
+def _clean_scope_metrics(holding: gate.Gate, part: Any, facts: shared.ResourceFacts, passed: bool) -> ScopeMetrics:
+    scope = shared.scope_of(holding, part.scope)
+    metrics = []
+    for metric in part.metrics:
+        removed: dict[str, int] = {}
+        unit = holding.redactor.token(metric.unit, removed, "free_text") if metric.unit else metric.unit
+        cleaned = replace(metric, description=_description(holding, metric), unit=_unit(metric.unit, unit))
+        if not passed:
+            clean_points = _clean_points(holding, cleaned, facts)
+            if clean_points is None:
+                continue
+            cleaned = clean_points
+        metrics.append(cleaned)
+    return ScopeMetrics(scope=scope, metrics=metrics, schema_url=scope.schema_url if scope else "")  # type: ignore[arg-type]
+
+
+def _description(holding: gate.Gate, metric: Any) -> str:
+    return metric.description if metric.description in _DESCRIPTIONS.get(metric.name, ()) else ""
+
+
+#: Descriptions are free text; only our own are known.
+_DESCRIPTIONS: dict[str, tuple[str, ...]] = {
+    evidence.REMOVED_VALUES: ("Values removed under ZDR",),
+    evidence.FAILSAFE_ITEMS: ("Items reduced to a skeleton",),
+}
+
+
+def _unit(raw: str, clean: str | None) -> str:
+    if clean:
+        return clean
+    # UCUM annotations such as {token} and {request}/s are units, not text.
+    if raw and len(raw) <= 63 and all(character.isascii() and (character.isalnum() or character in "{}_/.%*") for character in raw):
+        inner = raw.replace("{", "").replace("}", "")
+        return raw if inner and len(inner) <= 32 else ""
+    return ""
+
+
+def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) -> Any:
+    """The points of a metric that did not come through the gate."""
+    known = holding.redactor.knows_instrument(metric.name)
+    points = []
+    for point in metric.data.data_points:
+        attributes = dict(point.attributes or {})
+        named, _ = identity.named_by(holding, attributes, NOBODY)
+        if not identity.final(holding, identity.verdict(holding, named, NOBODY, facts)):
+            points.append(point)
+            continue
+        if not known:
+            continue
+        clean = holding.redactor_for(named).attributes(attributes, {})
+        exemplars = [
+            replace(exemplar, filtered_attributes=holding.redactor.attributes(exemplar.filtered_attributes, {}))
+            for exemplar in point.exemplars or ()
+        ]
+        points.append(replace(point, attributes=clean, exemplars=exemplars))
+    return replace(metric, data=replace(metric.data, data_points=points)) if points else None
+
+
+def forget() -> None:
+    """Let unknown instruments be announced again (between tests)."""
+    _announced.clear()
