@@ -2,7 +2,8 @@
 
 Tasks that are timed (``spans``, ``logs``, ``otlp``) answer a line ``{"ready": ...}`` and then, for each line
 read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can
-alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a single line.
+alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a
+single line.
 """
 
 from __future__ import annotations
