@@ -30,15 +30,13 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from importlib import import_module
+from typing import Any, NoReturn
 
 from otel_zdr.errors import ConfigurationError
 from otel_zdr.policy.patterns import PatternIndex, canonical, is_pattern
 from otel_zdr.policy.rules import Rules
 from otel_zdr.policy.terms import Terms, strictest
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 #: The products of the specification.
 PRODUCTS = ("llm", "stt", "tts", "voice_cloning", "voice_design")
@@ -156,31 +154,24 @@ def parse_policy(content: bytes | str, name: str = "policy") -> Document:
 
 
 def _load(content: bytes | str, name: str) -> dict[str, Any]:
-    if isinstance(content, bytes):
-        try:
-            content = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            before = content[: error.start]
-            line = before.count(b"\n") + 1
-            column = error.start - before.rfind(b"\n")
-            _refuse(name, f"line {line}, column {column}: is not UTF-8")
-    toml = _toml()
+    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    text = content if isinstance(content, str) else _decode(content, name)
     try:
-        loaded: dict[str, Any] = toml.loads(content)
+        loaded: dict[str, Any] = toml.loads(text)
         return loaded
     except RecursionError:
         _refuse(name, "is nested too deeply")
     except ValueError as error:
-        _refuse(name, _describe(str(error), content))
+        _refuse(name, _describe(str(error), text))
 
 
-def _toml() -> ModuleType:
-    if sys.version_info >= (3, 11):
-        import tomllib as toml
-    else:
-        import tomli as toml
-    module: ModuleType = toml
-    return module
+def _decode(content: bytes, name: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        _refuse(name, f"line {line}, column {column}: is not UTF-8")
 
 
 def _describe(message: str, content: str) -> str:
