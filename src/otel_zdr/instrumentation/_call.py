@@ -124,6 +124,7 @@ class Call:
     def detach(self, token: Token[Context]) -> None:
         """Undo `attach`."""
         self.sending -= 1
+        self._touched = time.perf_counter()
         detach(token)
 
     def sending_now(self) -> _Sending:
@@ -311,14 +312,15 @@ class Call:
             except Exception as exc:
                 _failed("on_end", exc)
         try:
-            # A dropped stream is found late: its call took until its last sign of life.
-            last = self._touched if reason is ABANDONED else time.perf_counter()
+            # A stream that was left is found late: its call took until the server's last sign of life.
+            left = reason is INTERRUPTED or reason is ABANDONED
+            last = self._touched if left else time.perf_counter()
             duration = last - self._started
             if reason is not None:
                 self.span.set_attribute(semconv.END_REASON, reason)
             self._telemetry.record(self, duration, self._measured, self._tokens, self._content)
             start = getattr(self.span, "start_time", None)
-            if reason is ABANDONED and isinstance(start, int):
+            if left and isinstance(start, int):
                 self.span.end(end_time=start + int(duration * 1e9))
             else:
                 self.span.end()

@@ -212,7 +212,7 @@ def end_when_called(owner: Any, name: str, call: Call, iteration: Any = None) ->
                 return await method(*args, **kwargs)
             finally:
                 if iteration is None or not iteration.advancing:
-                    call.end(INTERRUPTED)
+                    call.leave(INTERRUPTED)
 
         replacement: Callable[..., Any] = closing_async
     else:
@@ -222,7 +222,7 @@ def end_when_called(owner: Any, name: str, call: Call, iteration: Any = None) ->
                 return method(*args, **kwargs)
             finally:
                 if iteration is None or not iteration.advancing:
-                    call.end(INTERRUPTED)
+                    call.leave(INTERRUPTED)
 
         replacement = closing
     try:

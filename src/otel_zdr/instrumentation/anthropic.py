@@ -27,7 +27,7 @@ _PENDING = "_otel_zdr_pending"
 
 
 def _usage(call: Call, source: Any) -> None:
-    # Anthropic's `input_tokens` leaves out what the cache served; the conventions' figure is the sum.
+    # Anthropic leaves what the cache served out of `input_tokens`; the conventions count it in.
     if source is None:
         return
     fresh = get(source, "input_tokens")
