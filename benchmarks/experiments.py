@@ -10,13 +10,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import environments
 from environments import python_of
 from measuring import Effort, Failed, Point, Progress, Samples, Worker, alternate, once
-from systems import PEERS, systems
+from systems import PEERS, requirements, systems
 
 SMALL, MIDDLE, LARGE = 4_096, 40_960, 204_800
 SYSTEMS = systems()
@@ -65,6 +67,17 @@ class Run:
         self._effort = effort
         self._progress = progress
         self._quick = quick
+        self.unavailable: set[str] = set()
+
+    def prepare(self) -> None:
+        """Makes the environments; one that cannot be made takes its systems out of the run."""
+        for index, environment in enumerate(requirements(), 1):
+            self._progress(f"environment {index}/{len(requirements())}: {environment}", passing=True)
+            try:
+                environments.make(environment)
+            except RuntimeError as error:
+                self.unavailable.add(environment)
+                self.results.failures[f"environment {environment}"] = str(error)
 
     def spans(self) -> None:
         """CPU per span of every system, small and large contents, through the simple processor."""
@@ -103,19 +116,15 @@ class Run:
 
     def held(self) -> None:
         """Memory that a queued span keeps alive."""
-        for name in SYSTEMS:
-            self._progress(f"  {name}", passing=True)
-            with self._failing(f"held {name}"):
-                self.results.held_bytes[name] = once(held(name, 300 if self._quick else 2_000))["bytes"]
+        count = 300 if self._quick else 2_000
+        for name, answer in self._each("held", [held(name, count) for name in SYSTEMS]):
+            self.results.held_bytes[name] = answer["bytes"]
 
     def coverage(self) -> None:
         """Places that still carry content after each system."""
-        for name in SYSTEMS:
-            if name in ("zdr-other", "zdr-none", "zdr-10000", "zdr-evidence-off"):
-                continue
-            self._progress(f"  {name}", passing=True)
-            with self._failing(f"coverage {name}"):
-                self.results.coverage[name] = once(Point("coverage", SYSTEMS[name]))
+        cleaning = [name for name in SYSTEMS if name not in ("zdr-other", "zdr-none")]
+        for name, answer in self._each("coverage", [Point("coverage", SYSTEMS[name]) for name in cleaning]):
+            self.results.coverage[name] = answer
 
     def startup(self) -> None:
         """CPU seconds of an idle process under ``opentelemetry-instrument``, without and with us."""
@@ -149,10 +158,24 @@ class Run:
                 raise Failed(done.stderr.strip()[-600:])
             self.results.chunk_seconds = json.loads(done.stdout)
 
+    def _each(self, what: str, points: list[Point]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """System name and answer of each point; nothing here is timed, so two run at once."""
+        with ThreadPoolExecutor(2) as pool:
+            asked = [(p.system.name, pool.submit(once, p)) for p in points if self._possible(p)]
+            for name, future in asked:
+                self._progress(f"  {name}", passing=True)
+                with self._failing(f"{what} {name}"):
+                    answer = future.result()
+                    yield name, answer
+
+    def _possible(self, point: Point) -> bool:
+        return point.system.environment not in self.unavailable
+
     def _alternate(
         self, points: list[Point], extra: dict[str, Any], effort: Effort | None = None, **more: Any
     ) -> None:
         samples = self.results.samples
+        points = [point for point in points if self._possible(point)]
         alternate(points, samples, effort or self._effort, self._progress, extra=extra, **more)
         self.results.failures.update({str(point): why for point, why in samples.failures.items()})
 

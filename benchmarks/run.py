@@ -42,12 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     effort = QUICK if options.quick else FULL
     started = time.monotonic()
 
-    wanted = list(requirements())
-    for index, environment in enumerate(wanted, 1):
-        progress(f"environment {index}/{len(wanted)}: {environment}", passing=True)
-        environments.make(environment)
-
     run = Run(effort, progress, quick=options.quick)
+    run.prepare()
     names = options.only or EXPERIMENTS
     for index, name in enumerate(names, 1):
         experiment = getattr(run, name)
