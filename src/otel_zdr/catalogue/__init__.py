@@ -8,6 +8,7 @@ from __future__ import annotations
 from otel_zdr.catalogue import _compiled, vocabulary
 from otel_zdr.catalogue.lookup import Lookup
 from otel_zdr.catalogue.rule import CONTENT_CLASSES, METADATA_CLASSES, Rule
+from otel_zdr.catalogue.words import word_set
 
 __all__ = [
     "CONTENT_CLASSES",
@@ -20,6 +21,10 @@ __all__ = [
     "rows",
 ]
 
+_OPERATIONAL = word_set(
+    "total count errors exceptions requests calls duration latency usage bytes utilization failures"
+    " retries rate active limit operations connections time"
+)
 _lookup = Lookup(_compiled.EXACT, _compiled.TAILS, _compiled.WORDS)
 
 
@@ -50,6 +55,12 @@ def figure_of(name: str) -> str | None:
     """``usage`` or ``timing`` when an unlisted name (of an instrument) is a figure by its words."""
     rule = vocabulary.classify(name, _lookup.words) if len(name) <= 128 else None
     return rule.content_class if rule is not None and rule.content_class in ("usage", "timing") else None
+
+
+def is_operational(name: str) -> bool:
+    """Whether an unlisted name (of an instrument) counts or measures, all in words of known keys."""
+    words = vocabulary.words_of(name)
+    return bool(words) and words[-1] in _OPERATIONAL and all(word in _lookup.words for word in words[:-1])
 
 
 def rows() -> list[dict[str, str]]:

@@ -44,6 +44,7 @@ _PERSONAL = word_set(
     "user users session conversation device enduser tenant thread room participant account customer"
     " organization contact context caller phone email ip chat speaker owner person subject principal"
 )
+_RESPONSES = word_set("output outputs response responses data json result")
 _SHAPE_OF_CLASS = {
     "usage": shapes.USAGE,
     "timing": shapes.TIMING,
@@ -90,9 +91,17 @@ def _recorded_rule(rows: list[dict[str, str]]) -> Rule:
             content_class = "reference"
         else:
             keep = False
+    if content_class == "completion" and _is_response(row["key_pattern"]):
+        return Rule(content_class, True, shapes.JSON)
     if content_class in CONTENT_CLASSES:
         keep = False
     return Rule(content_class, keep, _SHAPE_OF_CLASS[content_class] if keep else "")
+
+
+def _is_response(pattern: str) -> bool:
+    """Whether the value may be a vendor's whole response, with usage beside content: then it is pruned."""
+    words = words_of(pattern.rpartition(".")[2] or pattern)
+    return bool(words) and words[-1] in _RESPONSES and "." in pattern.replace(":", ".")
 
 
 def rules() -> tuple[dict[str, Rule], dict[str, Rule]]:

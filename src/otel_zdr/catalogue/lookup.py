@@ -10,6 +10,8 @@ from otel_zdr.catalogue.rule import CONTENT_CLASSES, Rule
 _MAX_KEY = 200
 _MAX_MEMO = 1024
 _MAX_MEMO_KEY = 128
+_MAX_SEGMENTS = 24
+_INDEX = re.compile(r"(?:^|\.)[0-9]+(?:\.|$)")
 _JSON_HINT = re.compile(r"usage|metrics|tokens?_?count|token_?usage", re.IGNORECASE)
 _PRUNED_USAGE = Rule("free_text", True, shapes.JSON)
 
@@ -25,7 +27,13 @@ class Lookup:
         for compiled, table in ((exact, self.exact), (tails, self.tails)):
             for content_class, keep, shape, server_class, keys in compiled:
                 table.update(dict.fromkeys(keys.split(), Rule(content_class, keep, shape, server_class)))
-        self.words = frozenset(words.split())
+        self.words = frozenset(words.split()) | vocabulary.VENDORS
+        # First segments of what has keys of content below it: all others need no search by prefix.
+        self._heads = {key.partition(".")[0] for key in self.tails} | {
+            key.partition(".")[0]
+            for key, rule in self.exact.items()
+            if not rule.keep and rule.content_class in CONTENT_CLASSES
+        }
         self._memo: dict[str, Rule] = {}
 
     def find(self, key: str) -> Rule | None:
@@ -43,15 +51,17 @@ class Lookup:
         """(rule, whether the key is made of known words only and so may be memoised)."""
         rule: Rule | None
         segments = key.split(".")
+        if len(segments) > _MAX_SEGMENTS:
+            return None, False
         indexed = None
-        if any(segment.isdigit() for segment in segments):
+        if _INDEX.search(key):
             indexed = ["N" if segment.isdigit() else segment for segment in segments]
             rule = self.exact.get(".".join(indexed))
             if rule is not None:
                 return rule, False
         fallback: Rule | None = None
         named = indexed or segments
-        for length in range(len(named) - 1, 0, -1):
+        for length in range(len(named) - 1 if named[0] in self._heads else 0, 0, -1):
             prefix = ".".join(named[:length])
             rule = self.tails.get(prefix)
             if rule is None:
@@ -89,15 +99,16 @@ class Lookup:
             prefix = key_or_prefix[:-1]
             bare = prefix[:-1]
             for table in (self.exact, self.tails):
-                for key, rule in table.items():
-                    if (key == bare or key.startswith(prefix)) and _is_content(rule):
-                        return rule.content_class
-            rule = self._match(prefix + "x")[0]
-            return rule.content_class if rule is not None and _is_content(rule) else None
-        if key_or_prefix == "*":
+                for key, covered in table.items():
+                    if (key == bare or key.startswith(prefix)) and _is_content(covered):
+                        return covered.content_class
+            key_or_prefix = prefix + "x"
+        elif key_or_prefix == "*":
             return "prompt"
         rule = self.find(key_or_prefix)
-        return rule.content_class if rule is not None and _is_content(rule) else None
+        if rule is None or rule is _PRUNED_USAGE or not _is_content(rule):
+            return None
+        return rule.content_class
 
 
 #: Prefixes of settings, where content is the exception that is listed: the vocabulary may speak below them.

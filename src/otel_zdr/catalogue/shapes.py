@@ -29,11 +29,12 @@ MAX_TOKENS = 16
 MAX_JSON = 64 * 1024
 MAX_DEPTH = 32
 
-TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}", re.ASCII)
-ROUTE_PATTERN = re.compile(r"[A-Za-z0-9._:/@+{}<>*-]{1,128}", re.ASCII)
-QUALNAME_PATTERN = re.compile(r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}", re.ASCII)
-TIMESTAMP_PATTERN = re.compile(r"[0-9]{1,4}[0-9T:.+Z-]{0,40}", re.ASCII)
-DECIMAL_PATTERN = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)
+TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
+# Patterns of rare values: compiled when first used, for the sake of start-up.
+ROUTE_PATTERN = r"[A-Za-z0-9._:/@+{}<>*-]{1,128}"
+QUALNAME_PATTERN = r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}"
+TIMESTAMP_PATTERN = r"[0-9]{1,4}[0-9T:.+Z-]{0,40}"
+DECIMAL_PATTERN = r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"
 
 #: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.
 ENUMS: dict[str, frozenset[str]] = {

@@ -18,6 +18,7 @@ from otel_zdr.catalogue.words import word_set
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
+_LAST_WORD = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+|[0-9]+)\Z")
 _NEW_WORD = re.compile(r"[a-z][a-z0-9]{0,19}", re.ASCII)
 
 #: Words a figure of usage or time may be made of.
@@ -33,14 +34,14 @@ _FIGURE_WORDS = word_set(
     " latency latencies per avg average mean max min sum time to first last byte chunk next queue wait"
     " processing inference ttft ttfb ttlt itl tpot tps rate throughput elapsed ephemeral m h s 1 5"
     " metadata aggregated system fingerprint reads input output other new sent received read model"
-    " session turn operation step steps internal external end e 2 user-billed prefill decode"
-    " scheduling overhead estimated"
+    " session turn operation step steps internal external end e 2 processed synthesized spoken"
+    " transcribed ttfa wall clock prefill decode scheduling overhead estimated"
 )
 _COUNTABLE = word_set("token character char")
 _COUNTING = word_set("count counts usage used details detail cost costs num number total")
 _UNITS = word_set("tokens toks characters chars")
 _LOOSE_UNITS = word_set("usage credits cost costs")
-_TIMES = word_set("latency latencies ttft ttfb ttlt itl tpot tps elapsed")
+_TIMES = word_set("latency latencies ttft ttfb ttfa ttlt itl tpot tps elapsed")
 _LENGTHS = word_set("duration durations seconds secs sec ms millis milliseconds minutes")
 _MEDIA = word_set("audio speech video voice")
 #: Words that tie a loose unit to the use of a model.
@@ -50,6 +51,7 @@ _COMPANIONS = word_set(
     " billed billable per first queue inference processing embedding embeddings ms model operation"
     " metadata generation"
 )
+_SIDES = word_set("prompt completion input output total cached reasoning cache")
 _TIME_KINDS = word_set("first last per queue processing inference response wait generation prefill decode")
 
 _MODEL_WORDS = word_set(
@@ -66,9 +68,23 @@ _STRONG_REFERENCES = word_set(
     "request response completion generation invocation batch job run deployment execution trace span"
     " correlation"
 )
-_NAMED = word_set("agent tool workflow function")
+_NAMED = word_set("agent tool workflow function node component crew toolkit operation")
 _PROVIDED = word_set("model llm ai gen stt tts asr embedding")
+#: Names of vendors and frameworks: known wherever they stand before a figure.
+VENDORS = word_set(
+    "openai anthropic deepgram assemblyai soniox elevenlabs cartesia groq inworld google vertex"
+    " vertexai gemini bedrock aws azure mistral mistralai cohere ollama together fireworks replicate"
+    " huggingface litellm langchain langgraph llamaindex llama crewai autogen haystack dspy semantic"
+    " kernel pipecat livekit lk vapi retell rime playht hume speechmatics gladia genai gen ai llm tts"
+    " stt asr agentops langfuse langsmith traceloop openlit logfire pydantic strands smolagents"
+    " deepseek xai perplexity nvidia nim watsonx cerebras sambanova"
+)
 _REGISTERED = word_set("com org io ai dev net gen llm")
+
+#: What a key of any rule ends with: the quick look that most unlisted keys do not pass.
+_LAST_WORDS = _FIGURE_WORDS | word_set(
+    "model name id ids version reason reasons tier fingerprint provider environment"
+)
 
 _USAGE = Rule("usage", True, shapes.USAGE)
 _TIMING = Rule("timing", True, shapes.NUMBER)
@@ -129,10 +145,11 @@ def classify(key: str, known: frozenset[str]) -> Rule | None:
 
     ``known``: words of the metadata keys that the sources list. The caller has bounded the key's length.
     """
-    if not _KEY.fullmatch(key):
+    last = _LAST_WORD.search(key, max(0, len(key) - 24))
+    if last is None or last.group().lower() not in _LAST_WORDS or not _KEY.fullmatch(key):
         return None
     words = words_of(key)
-    if not words or len(words) > 12:
+    if len(words) > 12:
         return None
     start = len(words)
     while start and words[start - 1] in _FIGURE_WORDS:
@@ -151,7 +168,7 @@ def classify(key: str, known: frozenset[str]) -> Rule | None:
 def _classify_text(words: list[str], known: frozenset[str]) -> Rule | None:
     last = words[-1]
     before = words[-2] if len(words) > 1 else ""
-    if last == "model" or (before == "model" and last in ("name", "id")):
+    if last == "model" or (before == "model" and last in ("name", "id", "version")):
         return _MODEL if _prefix_is_known(words[:-1], known | _MODEL_WORDS) else None
     if last in ("id", "ids"):
         start = len(words) - 1
@@ -169,6 +186,8 @@ def _classify_text(words: list[str], known: frozenset[str]) -> Rule | None:
         return _FINISH if _prefix_is_known(words[:-1], known) else None
     if (before == "service" and last == "tier") or (before == "system" and last == "fingerprint"):
         return _NAME if _prefix_is_known(words[:-1], known) else None
+    if last == "environment":
+        return _NAME if _prefix_is_known(words[:-1], known) else None
     if last == "provider" or (before == "provider" and last == "name"):
         rest = words[:-1]
         tied = not _PROVIDED.isdisjoint(rest)
@@ -176,7 +195,18 @@ def _classify_text(words: list[str], known: frozenset[str]) -> Rule | None:
     return None
 
 
-def is_loose(words: list[str]) -> bool:
-    """Whether the words name a figure only in the right context (``cost``, ``usage``), not by a unit."""
+def is_usage_part(words: list[str]) -> bool:
+    """Whether a part of a structure by this name holds usage: ``usage``, ``tokenCount``."""
     found = set(words)
-    return _UNITS.isdisjoint(found) and (_COUNTABLE.isdisjoint(found) or _COUNTING.isdisjoint(found))
+    if not found <= _FIGURE_WORDS | {"billing"}:
+        return False
+    if "usage" in found or "tokens" in found or {"billed", "units"} <= found:
+        return True
+    return not _COUNTING.isdisjoint(found) and not found.isdisjoint(("token", "cost"))
+
+
+def is_spelt_out(words: list[str]) -> bool:
+    """Whether the words name a count of tokens and its side by themselves: ``prompt_tokens``."""
+    found = set(words)
+    counts = "tokens" in found or ("token" in found and "count" in found)
+    return counts and not found.isdisjoint(_SIDES)

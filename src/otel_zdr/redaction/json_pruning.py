@@ -13,7 +13,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from otel_zdr.catalogue import shapes, vocabulary
+from otel_zdr import catalogue
+from otel_zdr.catalogue import METADATA_CLASSES, shapes, vocabulary
 from otel_zdr.catalogue.words import word_set
 from otel_zdr.redaction.removed import REMOVED
 
@@ -21,6 +22,7 @@ USAGE = "usage"  # the key says that the whole value is usage
 RESPONSE = "response"  # a response or event: usage stands in a part of it
 PARAMETERS = "parameters"  # the parameters of a request
 _WITHIN = "within"  # inside a part named usage of something else: figures only
+_METRICS = "metrics"  # inside a part named metrics: what is a figure by its own name
 _BODY = "body"  # a structured log body
 
 _MAX_ITEMS = 128
@@ -29,11 +31,6 @@ _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 _HINT = re.compile(r"usage|token|[\"_ ]id\"|reason|model", re.IGNORECASE)
 
-_CONTAINERS = word_set(
-    "usage usage_metadata usageMetadata token_usage tokenUsage usage_details usageDetails"
-    " cost_details token_count tokenCount billed_units billedUnits tokens usage_metrics"
-    " aggregated_usage"
-)
 _PARTS = word_set("response llm_output llmOutput response_metadata responseMetadata meta raw_response result")
 _TYPES = word_set(
     "tokens duration seconds characters llm_metrics tts_metrics stt_metrics vad_metrics eou_metrics"
@@ -41,10 +38,9 @@ _TYPES = word_set(
 _FLAGS = word_set("cancelled streamed streaming")
 _NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
-_VENDOR_ID = re.compile(
-    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|toolu|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
-    r"[-_][A-Za-z0-9._:-]{1,100}",
-    re.ASCII,
+_VENDOR_ID = (
+    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
+    r"[-_][A-Za-z0-9._:-]{1,100}"
 )
 _FINISH = shapes.ENUMS["finish_reason"]
 _ROLES = shapes.ENUMS["role"]
@@ -164,7 +160,7 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         if kept is REMOVED:
             continue
         found[key] = kept
-        if context == RESPONSE and (key in _MODEL_KEYS or key in _TIED_TEXT):
+        if context == RESPONSE and type(kept) is str:
             tied.append(key)
     if tied and len(tied) == len(found):
         for key in tied:
@@ -194,9 +190,16 @@ def _context_of_part(key: str, context: str) -> str | None:
         if context == USAGE and key == "metadata":
             return USAGE
         words = vocabulary.words_of(key)
-        return context if words and all(map(vocabulary.is_figure_word, words)) else None
-    if key in _CONTAINERS:
+        if words and all(map(vocabulary.is_figure_word, words)):
+            return context
+        if context == USAGE and key == "attributes":
+            return _BODY
+        return context if catalogue.figure_of(key) == "usage" else None
+    words = vocabulary.words_of(key)
+    if vocabulary.is_usage_part(words):
         return _WITHIN
+    if key in ("metrics", "timing", "timings"):
+        return _METRICS
     if context == RESPONSE and key in _PARTS:
         return RESPONSE
     if context == _BODY:
@@ -205,6 +208,12 @@ def _context_of_part(key: str, context: str) -> str | None:
         if key == "tool_calls":
             return _BODY
     return None
+
+
+def _listed_shape(key: str) -> str | None:
+    """The shape that a dotted key asks for which the catalogue lists as metadata."""
+    rule = catalogue.find(key)
+    return rule.shape if rule is not None and rule.keep and rule.content_class in METADATA_CLASSES else None
 
 
 def _is_metadata_number(key: str, value: object, context: str) -> bool:
@@ -217,12 +226,16 @@ def _is_metadata_number(key: str, value: object, context: str) -> bool:
         return key in _PARAMETER_NUMBERS
     if context == _BODY and key == "index":
         return True
+    if context == _BODY and "." in key:
+        return _listed_shape(key) in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR)
     words = vocabulary.words_of(key)
     if not words or not all(map(vocabulary.is_figure_word, words)):
         return context == USAGE and key in _NUMBERS_BESIDE_USAGE
     if context in (USAGE, _WITHIN):
         return True
-    return vocabulary.figure_class(words) == "usage" and not vocabulary.is_loose(words)
+    if context == _METRICS:
+        return vocabulary.figure_class(words, companions=True) is not None
+    return vocabulary.is_spelt_out(words)
 
 
 def _is_metadata_text(key: str, value: str, context: str) -> bool:
@@ -230,13 +243,15 @@ def _is_metadata_text(key: str, value: str, context: str) -> bool:
         return False
     if context == PARAMETERS:
         return key in _PARAMETER_TOKENS
-    if context == _WITHIN:
+    if context in (_WITHIN, _METRICS):
         return key == "type" and value in _TYPES
     if key in ("finish_reason", "stop_reason", "finishReason", "stopReason"):
         return value in _FINISH
     if key == "id":
-        return _VENDOR_ID.fullmatch(value) is not None
+        return re.fullmatch(_VENDOR_ID, value) is not None
     if context == _BODY:
+        if "." in key:
+            return _listed_shape(key) in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR)
         return (key == "role" and value in _ROLES) or (key == "type" and value == "function")
     if key in _MODEL_KEYS or key in _TIED_TEXT:
         return True
@@ -247,5 +262,5 @@ def _is_metadata_text(key: str, value: str, context: str) -> bool:
         return rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS)
     return (
         key in ("response_id", "request_id", "responseId", "requestId")
-        and _VENDOR_ID.fullmatch(value) is not None
+        and re.fullmatch(_VENDOR_ID, value) is not None
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
+from re import fullmatch
 
-from otel_zdr.catalogue import figure_of, names, shapes
+from otel_zdr.catalogue import figure_of, is_operational, names, shapes
 from otel_zdr.catalogue.words import word_set
 from otel_zdr.redaction.shaping import is_token
 
@@ -25,11 +25,10 @@ _OPERATIONS = word_set(
     " count_tokens tts stt anthropic.custom_tool_use tools/call prompts/get"
 )
 _SERVER_PARTS = frozenset({" http send", " http receive", " websocket send", " websocket receive"})
-_LEAF = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}", re.ASCII)
-_LEVEL = re.compile(
-    r"(?:trace|debug|verbose|info|information|notice|success|warn|warning|error|err|critical|crit|fatal|alert"
-    r"|emergency|emerg|panic|notset)[2-4]?",
-    re.ASCII | re.IGNORECASE,
+_LEAF = r"[A-Za-z_][A-Za-z0-9_]{0,47}"
+_LEVELS = word_set(
+    "trace debug verbose info information notice success warn warning error err critical crit fatal"
+    " alert emergency emerg panic notset"
 )
 
 OPERATION_KEYS = ("gen_ai.operation.name", "llm.request.type", "ai.operationId")
@@ -100,7 +99,7 @@ class Names:
             return False
         if name in names.INSTRUMENTS or self.is_listed(name):
             return True
-        return figure_of(name) is not None
+        return figure_of(name) is not None or is_operational(name)
 
     def is_scope(self, name: str) -> bool:
         if not is_token(name):
@@ -108,13 +107,13 @@ class Names:
         if name in names.SCOPES or self.is_listed(name) or self._module_known(name):
             return True
         parent, dot, leaf = name.rpartition(".")
-        if not dot or not _LEAF.fullmatch(leaf):
+        if not dot or not fullmatch(_LEAF, leaf):
             return False
         if self._module_known(parent):
             return True
         while parent:
             if parent in names.SCOPES:
-                return all(_LEAF.fullmatch(part) for part in name[len(parent) + 1 :].split("."))
+                return all(fullmatch(_LEAF, part) for part in name[len(parent) + 1 :].split("."))
             parent = parent.rpartition(".")[0]
         return False
 
@@ -165,4 +164,4 @@ def rebuilt_span_name(kind: str, attributes: Mapping[str, object]) -> str:
 
 
 def is_level(text: str) -> bool:
-    return len(text) <= 16 and _LEVEL.fullmatch(text) is not None
+    return len(text) <= 16 and text.lower().rstrip("234") in _LEVELS

@@ -6,14 +6,14 @@ of fitting shape. No method raises; what fails inside is removed. Nothing is kep
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from re import fullmatch
 from typing import Any
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import shapes
-from otel_zdr.catalogue.rule import Rule
+from otel_zdr.catalogue.rule import CONTENT_CLASSES, METADATA_CLASSES, Rule
 from otel_zdr.redaction import json_pruning, shaping
 from otel_zdr.redaction.naming import KINDS, Names, is_level, rebuilt_span_name
 from otel_zdr.redaction.removed import REMOVED, count
@@ -22,24 +22,23 @@ _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 _MAX_NODES = 1000
 _OVER_SHAPE = "free_text"
-_SCHEMA_URL = re.compile(r"https://opentelemetry\.io/schemas/[0-9]{1,3}(?:\.[0-9]{1,4}){2}", re.ASCII)
-_SAMPLING = re.compile(
-    r"(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})"
-    r"(?:;(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})){0,3}",
-    re.ASCII,
-)
+_SCHEMA_URL = r"https://opentelemetry\.io/schemas/[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{1,4}"
+_SAMPLING = r"(?:(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})(?:;(?!$)|$)){1,4}"
+#: Index 0 is no class, so that a negative entry of the fast path's tables always means "drop".
+_CLASSES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
+_SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
 
 # What the fast path can decide by itself, as bits of an entry of its table.
-_NUMBER, _BOOL, _TOKEN = 1, 2, 4
+_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED = 1, 2, 4, 8, 16
 _MASKS = {
     shapes.NUMBER: _NUMBER,
     shapes.USAGE: _NUMBER,
     shapes.TIMING: _NUMBER,
     shapes.BOOL: _BOOL,
     shapes.TOKEN: _TOKEN,
-    shapes.TOKENS: _NUMBER | _TOKEN,
-    shapes.SCALAR: _NUMBER | _BOOL | _TOKEN,
+    shapes.TOKENS: _NUMBER | _TOKEN | _LIST,
+    shapes.SCALAR: _NUMBER | _BOOL | _TOKEN | _LIST,
 }
 
 
@@ -67,28 +66,31 @@ class Redactor:
         keep_keys = tuple(keep_keys)
         self._kept = frozenset(key for key in keep_keys if not key.endswith(".*"))
         self._kept_prefixes = tuple(key[:-1] for key in keep_keys if key.endswith(".*"))
+        self._keeps_more = bool(keep_keys)
         self._names = Names(keep_names, module_known)
+        self._shapers: dict[str, shaping.Shaper] = {}
         self._client_table = self._table(server=False)
         self._server_table = self._table(server=True)
 
-    def _table(self, server: bool) -> dict[str, int | str]:
-        """Exact keys → bits of what the fast path accepts, or the content class of what is dropped."""
-        table: dict[str, int | str] = {}
+    def _table(self, server: bool) -> dict[str, int]:
+        """Exact keys → bits of what the fast path accepts, or minus the index of the class to count."""
+        table: dict[str, int] = {}
         for key in (*catalogue.exact_rules(), *self._kept):
             rule = self._rule(key)
             if rule is None:
                 continue
             if server and rule.server_class is not None:
-                table[key] = rule.server_class
+                table[key] = -_CLASSES.index(rule.server_class)
             elif not rule.keep:
-                table[key] = rule.content_class
+                table[key] = -_CLASSES.index(rule.content_class)
             else:
-                table[key] = _MASKS.get(rule.shape, 0)
+                table[key] = _MASKS.get(rule.shape, _SHAPED)
+                self._shapers[key] = shaping.SHAPERS[rule.shape]
         return table
 
     def _rule(self, key: str) -> Rule | None:
         """The operator's word, then the catalogue's. The settings have refused content classes."""
-        if key in self._kept or (self._kept_prefixes and key.startswith(self._kept_prefixes)):
+        if self._keeps_more and (key in self._kept or key.startswith(self._kept_prefixes)):
             rule = catalogue.find(key)
             return rule if rule is not None and rule.keep and rule.server_class is None else _KEPT
         return catalogue.find(key)
@@ -115,32 +117,45 @@ class Redactor:
         if not mapping:
             return clean
         get = (self._server_table if server else self._client_table).get
+        shapers = self._shapers
         token = shapes.TOKEN_PATTERN.fullmatch
-        items: list[tuple[Any, Any]]
         try:
-            items = list(mapping.items())
+            items: Any = mapping.items() if type(mapping) is dict else list(mapping.items())
         except Exception:
             count(removed, _OVER_SHAPE)
             return clean
         for key, value in items:
             if type(key) is str:
-                entry: Any = get(key)
-                kind = type(value)
-                if type(entry) is str:
-                    removed[entry] = removed.get(entry, 0) + 1
-                    continue
-                if entry:  # bits; 0 and None go the long way
+                entry = get(key, 0)
+                if entry > 0:  # bits; what they do not settle goes the long way
+                    kind = type(value)
                     if kind is str:
-                        if entry & 4 and len(value) <= 128 and token(value) and "//" not in value:
-                            clean[key] = value
-                            continue
+                        if entry & 4:
+                            if len(value) <= 128 and token(value) and "//" not in value:
+                                clean[key] = value
+                                continue
+                        elif entry & 16:
+                            kept = shapers[key](value)
+                            if kept is value:
+                                clean[key] = kept
+                                continue
                     elif kind is int:
                         if entry & 1 and _MIN_INT <= value <= _MAX_INT:
                             clean[key] = value
                             continue
-                    elif (kind is float and entry & 1) or (kind is bool and entry & 2):
-                        clean[key] = value
-                        continue
+                    elif kind is float or kind is bool:
+                        if entry & (1 if kind is float else 2):
+                            clean[key] = value
+                            continue
+                    elif entry & 8 and (kind is tuple or kind is list):
+                        kept = shaping.tokens(value)
+                        if kept is value:
+                            clean[key] = kept
+                            continue
+                elif entry:
+                    content_class = _CLASSES[-entry]
+                    removed[content_class] = removed.get(content_class, 0) + 1
+                    continue
             kept = self.attribute(key, value, removed, server)
             if kept is not REMOVED:
                 name = shaping.plain_text(key)
@@ -153,6 +168,22 @@ class Redactor:
     ) -> dict[str, object]:
         """As `attributes`; a resource describes the sender, so nothing of it is the caller's."""
         return self.attributes(mapping, removed)
+
+    def measurement_attributes(
+        self, mapping: Mapping[str, object] | None, removed: dict[str, int], instrument: str
+    ) -> dict[str, object]:
+        """As `attributes`, for a measurement: whether it is a server's shows in the instrument's name.
+
+        The conventions define ``http.server_name`` as the server's own configured name; a measurement keeps
+        it, while a span, where frameworks write the Host header there, does not.
+        """
+        server = type(instrument) is str and instrument.startswith(_SERVER_INSTRUMENTS)
+        clean = self.attributes(mapping, removed, server)
+        if server and mapping is not None and "http.server_name" in mapping:
+            kept = self.attribute("http.server_name", mapping["http.server_name"], {})
+            if kept is not REMOVED:
+                clean["http.server_name"] = kept
+        return clean
 
     def _clean(self, key: str, value: object, removed: dict[str, int], server: bool) -> object:
         """The plain reference for one attribute, which the fast path must equal."""
@@ -176,7 +207,7 @@ class Redactor:
         if shaped is REMOVED:
             count(
                 removed,
-                rule.content_class if rule.content_class in catalogue.CONTENT_CLASSES else _OVER_SHAPE,
+                rule.content_class if rule.content_class in CONTENT_CLASSES else _OVER_SHAPE,
             )
         elif shaped is not value and shaped != value:
             count(removed, _class_of_pruned(rule))
@@ -324,7 +355,7 @@ class Redactor:
             return None
         try:
             plain = shaping.plain_text(url)
-            if plain is not None and len(plain) <= 64 and _SCHEMA_URL.fullmatch(plain):
+            if plain is not None and len(plain) <= 64 and fullmatch(_SCHEMA_URL, plain):
                 return plain
         except Exception:
             pass
@@ -340,7 +371,12 @@ class Redactor:
             pairs = list(items.items()) if isinstance(items, Mapping) else list(items)  # type: ignore[call-overload]
             for key, value in pairs:
                 text = shaping.plain_text(value)
-                if shaping.plain_text(key) == "ot" and text and len(text) <= 64 and _SAMPLING.fullmatch(text):
+                if (
+                    shaping.plain_text(key) == "ot"
+                    and text
+                    and len(text) <= 64
+                    and fullmatch(_SAMPLING, text)
+                ):
                     clean.append(("ot", text))
                 else:
                     count(removed, "caller")
@@ -368,7 +404,7 @@ class Redactor:
 
 
 def _class_of_pruned(rule: Rule) -> str:
-    if rule.content_class in catalogue.CONTENT_CLASSES:
+    if rule.content_class in CONTENT_CLASSES:
         return rule.content_class
     return "caller" if rule.shape == shapes.ENUM_PREFIX + "http_method" else _OVER_SHAPE
 

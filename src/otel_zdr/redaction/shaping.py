@@ -7,6 +7,7 @@ equality or its text. A ``str`` subclass (a member of a text enumeration) counts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from re import fullmatch
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.redaction import json_pruning
@@ -15,10 +16,6 @@ from otel_zdr.redaction.removed import REMOVED
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 _token = shapes.TOKEN_PATTERN.fullmatch
-_route = shapes.ROUTE_PATTERN.fullmatch
-_qualname = shapes.QUALNAME_PATTERN.fullmatch
-_timestamp = shapes.TIMESTAMP_PATTERN.fullmatch
-_decimal = shapes.DECIMAL_PATTERN.fullmatch
 _MAX_QUALNAME = 192
 _MAX_LIST_TEXT = 2048
 
@@ -103,19 +100,29 @@ def timing(value: object) -> object:
     if text is None or len(text) > 48:
         return REMOVED
     bare = text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
-    return text if _timestamp(bare) else REMOVED
+    return text if fullmatch(shapes.TIMESTAMP_PATTERN, bare) else REMOVED
 
 
 def route(value: object) -> object:
     text = plain_text(value)
-    if text is None or len(text) > shapes.MAX_TOKEN or not _route(text) or "//" in text:
+    if (
+        text is None
+        or len(text) > shapes.MAX_TOKEN
+        or not fullmatch(shapes.ROUTE_PATTERN, text)
+        or "//" in text
+    ):
         return REMOVED
     return text
 
 
 def qualname(value: object) -> object:
     text = plain_text(value)
-    if text is None or len(text) > _MAX_QUALNAME or not _qualname(text) or "//" in text:
+    if (
+        text is None
+        or len(text) > _MAX_QUALNAME
+        or not fullmatch(shapes.QUALNAME_PATTERN, text)
+        or "//" in text
+    ):
         return REMOVED
     return text
 
@@ -139,7 +146,7 @@ def usage(value: object) -> object:
         return value
     text = plain_text(value)
     if text is not None:
-        if len(text) <= 38 and _decimal(text):
+        if len(text) <= 38 and fullmatch(shapes.DECIMAL_PATTERN, text):
             return text
         return json_pruning.prune_text(text, json_pruning.USAGE)
     return json_pruning.prune_value(value, json_pruning.USAGE)
