@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-WIDTH, LEFT, TOP, STEP = 880, 390, 64, 30
+WIDTH, LEFT, TOP, STEP = 960, 420, 64, 30
 INK, MUTED, GRID, OURS, PEER, RING = "#1b1f24", "#57606a", "#d8dee4", "#0969da", "#8c959f", "#cf222e"
 
 
@@ -42,7 +42,15 @@ def bars(shown: list[Bar]) -> str:
     for power in range(first, last + 1):
         at = x(10.0**power)
         out.append(f'<line x1="{at:.1f}" y1="{TOP - 6}" x2="{at:.1f}" y2="{bottom}" stroke="{GRID}"/>')
-        out.append(_text(at, bottom + 18, f"{10.0**power:,g}", MUTED, anchor="middle"))
+        out.append(
+            _text(
+                at,
+                bottom + 18,
+                f"{10**power:,}" if power >= 0 else f"{10.0**power:g}",
+                MUTED,
+                anchor="middle",
+            )
+        )
     for index, bar in enumerate(shown):
         y = TOP + index * STEP
         out.append(_text(LEFT - 10, y + 16, bar.title, INK, anchor="end", weight=600 if bar.ours else 400))
