@@ -1,0 +1,124 @@
+"""Observing a body on the response object itself, as the application reads it.
+
+The methods that yield it are replaced on the one response, which keeps its type. What replaces them holds the
+response weakly: a response that is dropped is collected at once, and its call ends.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import AsyncGenerator, Callable, Generator
+from logging import getLogger
+from typing import Any
+
+from .._call import INTERRUPTED
+from .._streams import Observer
+
+_log = getLogger(__name__)
+
+
+def whole(call: Any, observer: Observer, data: bytes) -> None:
+    """A body that the client has read already, as it does unless told to stream."""
+    try:
+        observer.chunk(call, data)
+    except Exception as exc:
+        _log.debug("an answer was not read: %s", type(exc).__qualname__)
+    call.end()
+
+
+class Body:
+    """The body of one streamed response."""
+
+    __slots__ = ("_depth", "call", "observer")
+
+    def __init__(self, call: Any, observer: Observer) -> None:
+        self.call = call
+        self.observer = observer
+        self._depth = 0  # reading methods are built on each other: only the outermost one counts
+
+    def watch(self, response: Any, name: str, *, feed: bool = True) -> None:
+        """Observe the generator method `name`; with `feed` false only its end, as the bytes are encoded."""
+        self._replace(response, name, lambda source: self._iterate(source, feed))
+
+    def watch_async(self, response: Any, name: str, *, feed: bool = True) -> None:
+        """As `watch`, for an async generator method."""
+        self._replace(response, name, lambda source: self._iterate_async(source, feed))
+
+    def end_with(self, response: Any, name: str) -> None:
+        """Calling the method `name` ends the call, unless a reading method does it at its own end."""
+        owner, method = weakref.ref(response), getattr(type(response), name)
+
+        def closing(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return method(owner(), *args, **kwargs)
+            finally:
+                self._closed()
+
+        setattr(response, name, closing)
+
+    def end_with_async(self, response: Any, name: str) -> None:
+        """As `end_with`, for a coroutine method."""
+        owner, method = weakref.ref(response), getattr(type(response), name)
+
+        async def closing(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await method(owner(), *args, **kwargs)
+            finally:
+                self._closed()
+
+        setattr(response, name, closing)
+
+    def _closed(self) -> None:
+        if not self._depth:
+            self.call.end(INTERRUPTED)
+
+    def _replace(self, response: Any, name: str, observed: Callable[[Any], Any]) -> None:
+        owner, method = weakref.ref(response), getattr(type(response), name)
+
+        def reading(*args: Any, **kwargs: Any) -> Any:
+            source = method(owner(), *args, **kwargs)
+            return source if self._depth or self.call.ended else observed(source)
+
+        setattr(response, name, reading)
+
+    def _iterate(self, source: Any, feed: bool) -> Generator[Any, None, None]:
+        call, observer = self.call, self.observer
+        try:
+            while True:
+                self._depth += 1
+                try:
+                    item = next(source)
+                except StopIteration:
+                    break
+                finally:
+                    self._depth -= 1
+                if feed:
+                    observer.see(call, item.encode() if isinstance(item, str) else item)
+                yield item
+            call.end()
+        except BaseException as exc:
+            call.fail(exc)
+            raise
+        finally:
+            source.close()
+
+    async def _iterate_async(self, source: Any, feed: bool) -> AsyncGenerator[Any, None]:
+        call, observer = self.call, self.observer
+        try:
+            while True:
+                self._depth += 1
+                try:
+                    item = await source.__anext__()
+                except StopAsyncIteration:
+                    break
+                finally:
+                    self._depth -= 1
+                if feed:
+                    observer.see(call, item)
+                yield item
+            call.end()
+        except BaseException as exc:
+            call.fail(exc)
+            raise
+        finally:
+            await source.aclose()

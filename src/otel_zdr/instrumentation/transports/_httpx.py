@@ -1,0 +1,54 @@
+"""httpx and httpx2, which have the same shape: `Client.send` and `AsyncClient.send`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._patch import Patches
+from .._telemetry import Telemetry
+from ._bodies import Body, whole
+from ._exchange import Exchange
+from ._frames import async_frame, sync_frame
+from ._request import Request, authorization, inworld_url
+
+
+class _Httpx:
+    def __init__(self, *, is_async: bool) -> None:
+        self._async = is_async
+
+    def request(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        sent = args[0] if args else kwargs["request"]
+        found = inworld_url(sent.url)
+        if found is None:
+            return None
+        server, path, _ = found
+        # Only what is in memory: reading a streaming body would take it from the client.
+        body = sent.content if "_content" in vars(sent) else None
+        return Request(sent.method.upper(), server, path, body, authorization(sent.headers))
+
+    def answered(self, exchange: Exchange, response: Any, kwargs: dict[str, Any]) -> None:
+        call = exchange.call
+        observer = exchange.answered(response.status_code, response.headers)
+        if observer is None:
+            return
+        if not kwargs.get("stream", False):
+            whole(call, observer, response.content)
+            return
+        body = Body(call, observer)
+        plain = response.headers.get("Content-Encoding", "identity") == "identity"
+        if self._async:
+            body.watch_async(
+                response, "aiter_bytes"
+            )  # `aread`, `aiter_text` and `aiter_lines` are built on it
+            body.watch_async(response, "aiter_raw", feed=plain)
+            body.end_with_async(response, "aclose")
+        else:
+            body.watch(response, "iter_bytes")
+            body.watch(response, "iter_raw", feed=plain)
+            body.end_with(response, "close")
+
+
+def patch(patches: Patches, telemetry: Telemetry) -> None:
+    for module in ("httpx", "httpx2"):
+        patches.wrap(module, "Client.send", sync_frame(_Httpx(is_async=False), telemetry))
+        patches.wrap(module, "AsyncClient.send", async_frame(_Httpx(is_async=True), telemetry))

@@ -1,0 +1,43 @@
+"""requests: `Session.send`, through which everything goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._patch import Patches
+from .._streams import Observer
+from .._telemetry import Telemetry
+from ._bodies import Body, whole
+from ._exchange import Exchange
+from ._frames import sync_frame
+from ._request import Request, authorization, inworld_url
+
+
+class _Requests:
+    def request(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
+        prepared = args[0] if args else kwargs["request"]
+        found = inworld_url(prepared.url)
+        if found is None:
+            return None
+        server, path, _ = found
+        body = prepared.body if isinstance(prepared.body, (bytes, str)) else None
+        return Request(prepared.method.upper(), server, path, body, authorization(prepared.headers))
+
+    def answered(self, exchange: Exchange, response: Any, kwargs: dict[str, Any]) -> None:
+        observer = exchange.answered(response.status_code, response.headers)
+        if observer is not None:
+            observe(exchange.call, observer, response)
+
+
+def observe(call: Any, observer: Observer, response: Any) -> None:
+    """Observe a response's body: at once if requests has read it, else as the application reads it."""
+    if response._content is not False:
+        whole(call, observer, response.content or b"")
+        return
+    body = Body(call, observer)
+    body.watch(response, "iter_content")  # `content`, `text`, `json()` and `iter_lines` are built on it
+    body.end_with(response, "close")
+
+
+def patch(patches: Patches, telemetry: Telemetry) -> None:
+    patches.wrap("requests.sessions", "Session.send", sync_frame(_Requests(), telemetry))

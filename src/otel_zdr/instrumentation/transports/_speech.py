@@ -1,0 +1,134 @@
+"""Text to speech: what requests and answers of `/tts/v1/voice`, `:stream` and the WebSocket say.
+
+The characters billed are `usage.processedCharactersCount`, in streams the sum over all lines or messages.
+Without any, the characters of the text that was sent are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .. import _hints
+from .. import _semconv as semconv
+from .._call import Call, message
+from .._read import items, number
+from .._streams import Observer
+from .._telemetry import Telemetry
+from ._answers import Document, Each, keep_for
+from ._exchange import PROVIDER, Exchange
+from ._request import Request, count, pick
+from ._skim import TEXT
+
+
+def attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata of a request."""
+    found: dict[str, Any] = {semconv.OUTPUT_TYPE: "speech"}
+    temperature = number(fields.get("temperature"))
+    if temperature is not None:
+        found[semconv.REQUEST_TEMPERATURE] = temperature
+    return found
+
+
+def content_in(call: Call, fields: Mapping[str, Any]) -> None:
+    """The text, what was said before it, and how to say it: content all of it."""
+    if not call.wants_content:
+        return
+    earlier = items(pick(pick(fields, "synthesisContext"), "previousRequests"))
+    texts = [pick(request, "text") for request in earlier] + [pick(fields, "text")]
+    call.content(
+        semconv.INPUT_MESSAGES, lambda: [message("user", text) for text in texts if isinstance(text, str)]
+    )
+    instruction = pick(fields, "instruction")
+    if isinstance(instruction, str) and instruction:
+        call.content(semconv.SYSTEM_INSTRUCTIONS, lambda: [{"type": "text", "content": instruction}])
+
+
+def length(text: object) -> int:
+    """Characters of a text; of one that was passed over, its bytes are all that is known."""
+    if isinstance(text, str):
+        return len(text)
+    return text if isinstance(text, int) and not isinstance(text, bool) else 0
+
+
+class Spoken(Observer):
+    """Usage of one synthesis, in one answer or many.
+
+    Args:
+        sent: characters of the text sent, taken where the answers count nothing.
+    """
+
+    __slots__ = ("_counted", "_model", "_words", "sent")
+
+    def __init__(self, sent: int = 0) -> None:
+        super().__init__()
+        self.sent = sent
+        self._counted: int | None = None
+        self._model: Any = None
+        self._words: list[str] = []
+
+    def chunk(self, call: Call, item: Any) -> None:
+        """An answer, or a line of one: `{"result": {…}}`."""
+        result = pick(item, "result")
+        self.read(call, item if result is None else result)
+
+    def read(self, call: Call, answer: Any) -> None:
+        """`{usage, timestampInfo}`, whichever of them there is."""
+        usage = pick(answer, "usage")
+        counted = count(pick(usage, "processedCharactersCount"))
+        if counted is not None:
+            self._counted = counted + (self._counted or 0)
+        model = pick(usage, "modelId")
+        if model:
+            self._model = model
+        if call.wants_content:
+            self._words.extend(_words(pick(answer, "timestampInfo")))
+
+    def finish(self, call: Call) -> None:
+        call.characters(self.sent if self._counted is None else self._counted)
+        call.response(model=self._model)
+        if call.wants_content and self._words:
+            call.text_out(" ".join(self._words))
+
+
+def _words(timestamps: Any) -> Iterable[str]:
+    words = pick(pick(timestamps, "wordAlignment"), "words")
+    return [word for word in items(words) if isinstance(word, str)]
+
+
+def speak(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
+    return _open_speech(telemetry, request, stream=False)
+
+
+def speak_stream(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
+    return _open_speech(telemetry, request, stream=True)
+
+
+def _open_speech(telemetry: Telemetry, request: Request, *, stream: bool) -> Exchange | None:
+    fields = request.fields(TEXT)
+    call = telemetry.begin(
+        semconv.TEXT_TO_SPEECH,
+        provider=PROVIDER,
+        product=semconv.TTS,
+        model=pick(fields, "modelId"),
+        stream=stream,
+        server=request.server,
+        attributes=attributes(fields),
+    )
+    if call is None:
+        return None
+    _hints.tighten(call, voice=pick(fields, "voiceId"), key=request.key)
+    content_in(call, fields)
+    spoken = Spoken(length(pick(fields, "text")))
+
+    def answer(content_type: str) -> Observer:
+        if stream:
+            return Each(keep_for(call), spoken)
+
+        def read(call: Call, document: Any) -> None:
+            spoken.chunk(call, document)
+            spoken.finish(call)
+
+        return Document(keep_for(call), read)
+
+    return Exchange(call, answer)
