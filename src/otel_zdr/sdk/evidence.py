@@ -128,7 +128,15 @@ def totals() -> dict[tuple[str, str, str], int]:
 
 
 def reset() -> None:
-    """Forget the totals (in a forked child, whose parent reports them, and between tests)."""
+    """Forget the totals (between tests)."""
     with _lock:
         _totals.clear()
         _items.clear()
+
+
+def after_fork() -> None:
+    """In a forked child: the lock may be held by a thread that is gone, and the parent reports its own."""
+    global _lock
+    _lock = threading.Lock()
+    _totals.clear()
+    _items.clear()

@@ -34,6 +34,13 @@ def counts() -> dict[str, int]:
 
 
 def reset() -> None:
-    """Forget the counts (after a fork, and between tests)."""
+    """Forget the counts (between tests)."""
     with _lock:
         _counts.clear()
+
+
+def after_fork() -> None:
+    """In a forked child: the lock may be held by a thread that is gone, and the parent reports its own."""
+    global _lock
+    _lock = threading.Lock()
+    _counts.clear()

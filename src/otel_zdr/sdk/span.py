@@ -18,6 +18,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
+from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import RedactingAttributes, RedactingList, WatchingAttributes
@@ -496,7 +497,7 @@ def _finish_redacted(span: Any, state: SpanState) -> None:
     if state.stamp is not None:
         _stamp(span, state)
     if not state.name_stands:
-        span._name = state.redactor.span_name("", _KINDS.get(span._kind, "internal"), attributes, {})
+        span._name = rebuilt_span_name(_KINDS.get(span._kind, "internal"), attributes)
         _count(state, "free_text")
     context = span._context
     if context is not None and context.trace_state:
@@ -539,7 +540,7 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
     clean = state.redactor.attributes(item.attributes, state.removed, state.server)
     name = _name_at_write(state, item.name, kind, clean)
     if not state.name_stands:
-        name = state.redactor.span_name("", kind, clean, {})
+        name = rebuilt_span_name(kind, clean)
         _count(state, "free_text")
     attributes = BoundedAttributes(None, None, immutable=True)
     attributes._dict = clean
@@ -972,3 +973,12 @@ def open_spans() -> Sequence[Span]:
         for item in gc.get_objects()
         if type(item).__mro__ and issubclass(type(item), Span) and item._end_time is None
     ]
+
+
+def adopt_safely(item: Any) -> None:
+    """:func:`adopt` for a span found at installation; a failure leaves its skeleton."""
+    try:
+        if item.__dict__.get(STATE) is None:
+            _late_state(item)
+    except Exception as error:
+        failure.note("span", error)

@@ -1,0 +1,196 @@
+"""How the gate comes into force: by hand, by the distro, by the launcher's hook, at interpreter start.
+
+All ways lead through :func:`install`. What fails closes the gate first (G6).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from otel_zdr.errors import ConfigurationError
+from otel_zdr.sdk import evidence, failure, gate, patches
+
+if TYPE_CHECKING:
+    from otel_zdr.settings import Settings
+
+_lock = threading.RLock()
+_installed: Settings | None = None
+_told = False
+_fork_hooked = False
+
+
+def install(settings: Settings | None = None) -> None:
+    """Put the gate over every provider of this process, for all signals. Idempotent.
+
+    Args:
+        settings: what to enforce; None reads the environment, or keeps what is installed.
+
+    Raises:
+        ConfigurationError: a setting is not allowed, another settings object is in force already, or
+            the SDK does not fit. The gate is closed (nothing is exported) by then.
+    """
+    global _installed
+    from otel_zdr.settings import Settings
+
+    with _lock:
+        if _installed is not None:
+            if settings is None or settings == _installed:
+                return
+            close("a second, different Settings object was given")
+            raise ConfigurationError(
+                "otel-zdr is installed with other settings already; install it once, with one Settings object"
+            )
+        try:
+            patches.enable()
+            chosen = Settings.from_env() if settings is None else settings
+            policy = _policy_of(chosen)
+            built = gate.Gate(chosen, policy)
+            patches.apply_all()
+        except ConfigurationError:
+            close("the configuration is not usable")
+            raise
+        except patches.Misfit as error:
+            raise ConfigurationError(f"the gate cannot be put in place, telemetry is off: {error}") from None
+        except Exception as error:
+            close("the gate could not be put in place")
+            raise ConfigurationError(
+                f"the gate cannot be put in place ({type(error).__name__}), telemetry is off"
+            ) from error
+        gate.switch(built)
+        _after(chosen)
+        # Last: an installation that failed half-way is tried again by the next call.
+        _installed = chosen
+    _tell(built)
+
+
+def _policy_of(settings: Settings) -> gate.Policy:
+    from otel_zdr.policy.decision import Policy
+
+    return Policy.from_settings(settings)
+
+
+def _after(settings: Settings) -> None:
+    """What goes with the gate and must not keep it from closing the choke points."""
+    global _fork_hooked
+    from otel_zdr.sdk import bypass, loggers, span
+
+    for item in span.open_spans():
+        span.adopt_safely(item)
+    for step in (evidence.register, bypass.install, loggers.install):
+        try:
+            step()
+        except Exception as error:
+            failure.note("activation", error)
+    if not _fork_hooked and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_in_child)
+        _fork_hooked = True
+
+
+def _in_child() -> None:
+    evidence.after_fork()
+    failure.after_fork()
+
+
+def close(reason: str) -> None:
+    """Close the gate: drop every item of every provider from now on. Never raises."""
+    global _installed
+    try:
+        _installed = None
+        patches.enable()
+        gate.close(reason)
+    except Exception as error:
+        failure.note("activation", error)
+        _off()
+
+
+def _off() -> None:
+    try:
+        from otel_zdr.sdk import off
+
+        off.switch_off()
+    except Exception as error:
+        failure.note("activation", error)
+
+
+def _tell(built: gate.Gate) -> None:
+    global _told
+    if _told:
+        return
+    _told = True
+    policy = built.policy
+    if policy.nothing:
+        gate.say("off: OTEL_ZDR_WORKSPACES=none, no workspace is under zero data retention")
+        return
+    who = "all workspaces" if policy.everything else "the listed workspaces"
+    gate.say(
+        f"zero data retention is on for {who}, policy {policy.version}; OTEL_ZDR_WORKSPACES=none turns it off"
+    )
+
+
+def refuses_to_start() -> bool:
+    """Whether a failure shall end the process: read directly, for settings that cannot be read."""
+    return os.environ.get("OTEL_ZDR_ON_FAILURE", "").strip().lower() == "refuse"
+
+
+def activate() -> None:
+    """Install without a caller who could handle an error: closed and said, or the process ends."""
+    try:
+        install()
+    except ConfigurationError as error:
+        gate.say(f"{error}; telemetry is off")
+        if refuses_to_start():
+            raise SystemExit(f"otel-zdr: {error}; OTEL_ZDR_ON_FAILURE=refuse") from None
+
+
+def activate_when_imported() -> None:
+    """As :func:`activate`, from inside the import of one of the SDK's signals.
+
+    Another signal may be half imported right now: each is put under the gate when its import ends.
+    """
+    global _installed
+    from otel_zdr.settings import Settings
+
+    try:
+        with _lock:
+            if _installed is not None or gate.current is not None:
+                return
+            patches.enable()
+            chosen = Settings.from_env()
+            built = gate.Gate(chosen, _policy_of(chosen))
+            gate.switch(built)
+            patches.apply_when_imported()
+            _after(chosen)
+            _installed = chosen
+        _tell(built)
+    except ConfigurationError as error:
+        gate.say(f"{error}; telemetry is off")
+        if refuses_to_start():
+            raise SystemExit(f"otel-zdr: {error}; OTEL_ZDR_ON_FAILURE=refuse") from None
+    except Exception as error:
+        close("the gate could not be put in place")
+        gate.say(f"the gate cannot be put in place ({type(error).__name__}); telemetry is off")
+
+
+def pre_instrument() -> None:
+    """Entry point ``opentelemetry_pre_instrument``: runs whatever distro was chosen or misspelt."""
+    activate()
+
+
+def reset() -> None:
+    """Take everything off again (``otel_zdr.testing.uninstall``)."""
+    global _installed, _told
+    from otel_zdr.sdk import bypass, identity, loggers, shared
+
+    with _lock:
+        gate.switch(None)
+        patches.restore()
+        bypass.uninstall()
+        loggers.uninstall()
+        identity.seen.reset()
+        evidence.reset()
+        failure.reset()
+        shared.forget_scopes()
+        _installed = None
+        _told = False

@@ -1,0 +1,79 @@
+"""What instrumentations ask the gate: may content be made at all, and: this call is for a workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+
+from otel_zdr.sdk import failure, gate, identity
+from otel_zdr.workspace import normalise
+
+
+def content_allowed(context: Context | None = None) -> bool:
+    """Whether content of a call made in ``context`` (default: the current one) may be written down.
+
+    False when the call is, or may turn out to be, under ZDR, and when that cannot be told. Where the
+    gate is not installed there is no policy, and True. Never raises.
+    """
+    holding = gate.current
+    if holding is None:
+        return True
+    try:
+        if holding.closed or holding.policy.everything:
+            return False
+        span: Any = trace_api.get_current_span(context)
+        facts = None
+        resource = getattr(span, "_resource", None) or _global_resource()
+        if resource is not None:
+            from otel_zdr.sdk import shared
+
+            facts = shared.facts_of(holding, resource)
+        if holding.policy.nothing:
+            return facts is None or not facts.forced
+        workspaces, _ = identity.ambient_of(context)
+        caller, hints = identity.from_baggage(holding, context)
+        from otel_zdr.sdk.span import STATE
+
+        above = getattr(span, "__dict__", {}).get(STATE)
+        if above is not None:
+            if above.verdict == identity.UNDER_ZDR:
+                return False
+            workspaces |= above.workspaces
+            hints |= above.hints
+        decided = identity.verdict(holding, workspaces, hints, facts)
+        return not identity.final(holding, decided)
+    except Exception as error:
+        failure.note("decision", error)
+        return False
+
+
+def _global_resource() -> Any:
+    provider = trace_api.get_tracer_provider()
+    return getattr(provider, "resource", None)
+
+
+def tighten(span: Any, workspaces: Iterable[object]) -> None:
+    """Hints of a call (API-key fingerprint, voice id): put ``span`` under ZDR if one of them is.
+
+    They never identify: a hint that is not under ZDR changes nothing. Never raises.
+    """
+    try:
+        from otel_zdr.sdk.span import STATE
+
+        state = getattr(span, "__dict__", {}).get(STATE)
+        if state is None or state.verdict == identity.UNDER_ZDR:
+            return
+        ids = frozenset(id_ for id_ in map(normalise, workspaces) if id_)
+        if not ids:
+            return
+        with span._lock:
+            state.hints |= ids
+            if any(state.gate.policy.is_under_zdr(id_) for id_ in ids):
+                state.tighten()
+    except Exception as error:
+        failure.note("decision", error)
+
+

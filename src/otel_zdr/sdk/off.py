@@ -1,0 +1,59 @@
+"""Telemetry off: the last resort where the gate does not fit the SDK. Uses the public API only."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from typing import Any
+
+
+def switch_off() -> None:
+    """Make every provider of this process, old and new, hand out and forward nothing. Idempotent."""
+    os.environ["OTEL_SDK_DISABLED"] = "true"
+    for module_name, class_name, replacements in _REPLACEMENTS:
+        with contextlib.suppress(Exception):
+            owner = getattr(importlib.import_module(module_name), class_name)
+            for attribute, replacement in replacements.items():
+                if hasattr(owner, attribute):
+                    setattr(owner, attribute, replacement)
+
+
+def _tracer(*_args: Any, **_kwargs: Any) -> Any:
+    from opentelemetry.trace import NoOpTracer
+
+    return NoOpTracer()
+
+
+def _span(*_args: Any, **_kwargs: Any) -> Any:
+    from opentelemetry.trace import INVALID_SPAN
+
+    return INVALID_SPAN
+
+
+def _logger(*_args: Any, **_kwargs: Any) -> Any:
+    from opentelemetry._logs import NoOpLogger
+
+    return NoOpLogger("")
+
+
+def _meter(*_args: Any, **_kwargs: Any) -> Any:
+    from opentelemetry.metrics import NoOpMeter
+
+    return NoOpMeter("")
+
+
+def _nothing(*_args: Any, **_kwargs: Any) -> None:
+    return None
+
+
+_REPLACEMENTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("opentelemetry.sdk.trace", "TracerProvider", {"get_tracer": _tracer, "add_span_processor": _nothing}),
+    ("opentelemetry.sdk.trace", "Tracer", {"start_span": _span}),
+    ("opentelemetry.sdk.trace", "SynchronousMultiSpanProcessor", {"on_start": _nothing, "on_end": _nothing}),
+    ("opentelemetry.sdk.trace", "ConcurrentMultiSpanProcessor", {"on_start": _nothing, "on_end": _nothing}),
+    ("opentelemetry.sdk._logs", "LoggerProvider", {"get_logger": _logger}),
+    ("opentelemetry.sdk._logs", "Logger", {"emit": _nothing}),
+    ("opentelemetry.sdk.metrics", "MeterProvider", {"get_meter": _meter}),
+    ("opentelemetry.sdk.metrics._internal.metric_reader_storage", "MetricReaderStorage", {"collect": _nothing}),
+)
