@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from . import _hints
 from . import _semconv as semconv
 from ._call import Call
 from ._guard import coverage
@@ -22,7 +23,7 @@ from ._streams import Observer, follow
 from ._telemetry import Telemetry
 from ._wrap import async_call, sync_call
 
-# Where `messages.stream()` leaves its arguments, on the context manager it returns, until that sends the request.
+    # Anthropic leaves what the cache served out of `input_tokens`; the conventions count it in.
 _PENDING = "_otel_zdr_pending"
 
 
@@ -210,6 +211,8 @@ class MessagesCall:
             attributes=request_parameters(kwargs),
         )
         if call is not None:
+            # first: a hint may put the call under ZDR, and then none of its content is looked at
+            _hints.tighten(call, key=getattr(client, "api_key", None))
             _request(call, kwargs)
         return call
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from . import _hints
 from . import _semconv as semconv
 from ._call import Call
 from ._guard import coverage
@@ -126,6 +127,8 @@ class OpenAICall:
             attributes=attributes,
         )
         if call is not None:
+            # first: a hint may put the call under ZDR, and then none of its content is looked at
+            _hints.tighten(call, key=getattr(client, "api_key", None), voice=kwargs.get("voice"))
             endpoint.request(call, kwargs)
         return call
 
