@@ -91,18 +91,25 @@ def _metric_exporter(payloads: list[bytes]) -> Any:
 
 
 def measure(system: systems.System) -> dict[str, Any]:
-    """``{"leaks": {place: bool}, "kept": [n, of]}`` over one span, one log record and a few measurements."""
+    """``{"leaks": {place: bool}, "kept": [n, of]}`` over one span, two log records and a few measurements."""
     canaries = Canaries()
-    payloads: list[bytes] = []
-    provider, span = _write_span(system, canaries, payloads)
-    _write_log(system, canaries, payloads, span)
-    _write_metrics(canaries, payloads, span)
-    provider.force_flush()
-    leaks = canaries.found(b"\x00".join(payloads))
-    return {"leaks": leaks, "kept": _kept(payloads)}
+    spans: list[bytes] = []
+    logs: list[bytes] = []
+    metrics: list[bytes] = []
+    span = _write_span(system, canaries, spans)
+    _write_logs(system, canaries, logs)
+    _write_metrics(canaries, metrics, span)
+    wanted = {f"span {key}": value for key, value in workload.metadata().items()}
+    wanted |= {"log gen_ai.request.model": "gpt-4o-mini", "log usage": 512}
+    wanted |= {"metric gen_ai.request.model": "gpt-4o-mini", "metric sum": 512.0}
+    exported = _exported(spans, logs, metrics)
+    return {
+        "leaks": canaries.found(b"\x00".join((*spans, *logs, *metrics))),
+        "kept": [sum(exported.get(key) == value for key, value in wanted.items()), len(wanted)],
+    }
 
 
-def _write_span(system: systems.System, canaries: Canaries, payloads: list[bytes]) -> tuple[Any, Any]:
+def _write_span(system: systems.System, canaries: Canaries, payloads: list[bytes]) -> Any:
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.trace import (
@@ -168,10 +175,11 @@ def _write_span(system: systems.System, canaries: Canaries, payloads: list[bytes
     span.add_event(text("event name"), {"app.note": text("event attribute")})
     span.set_status(Status(StatusCode.ERROR, text("status description")))
     span.end()
-    return provider, span
+    provider.force_flush()
+    return span
 
 
-def _write_log(system: systems.System, canaries: Canaries, payloads: list[bytes], span: Any) -> None:
+def _write_logs(system: systems.System, canaries: Canaries, payloads: list[bytes]) -> None:
     from opentelemetry._logs import LogRecord, SeverityNumber
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
@@ -191,14 +199,23 @@ def _write_log(system: systems.System, canaries: Canaries, payloads: list[bytes]
             severity_text=text("log severity text"),
             event_name=text("log event name"),
             body=text("log body, text"),
-            attributes={**workspace, "app.note": text("log attribute"), text("log attribute key"): 1},
+            attributes={
+                **workspace,
+                "gen_ai.request.model": "gpt-4o-mini",
+                "app.note": text("log attribute"),
+                text("log attribute key"): 1,
+            },
         )
     )
     logger.emit(
         LogRecord(
             timestamp=1,
             severity_number=SeverityNumber.INFO,
-            body={"message": {"content": text("log body, structured")}, text("log body, map key"): 1},
+            body={
+                "message": {"content": text("log body, structured")},
+                "usage": {"input_tokens": 512},
+                text("log body, map key"): 1,
+            },
             attributes=dict(workspace),
         )
     )
@@ -225,7 +242,7 @@ def _write_metrics(canaries: Canaries, payloads: list[bytes], span: Any) -> None
     shared = {"workspace.id": "ward-1", "gen_ai.request.model": "gpt-4o-mini"}
     tokens = meter.create_histogram(
         "gen_ai.client.token.usage",
-        unit=canaries.token("metric unit"),
+        unit="said " + canaries.token("metric unit"),
         description=text("metric description"),
     )
     tokens.record(512, {**shared, "app.note": text("metric attribute")})
@@ -237,15 +254,34 @@ def _write_metrics(canaries: Canaries, payloads: list[bytes], span: Any) -> None
     provider.force_flush()
 
 
-def _kept(payloads: list[bytes]) -> list[int]:
-    """How many of the span's metadata attributes stand in the bytes with the value they were given."""
+def _exported(spans: list[bytes], logs: list[bytes], metrics: list[bytes]) -> dict[str, Any]:
+    """The metadata that stands in the bytes: ``span KEY``, ``log KEY`` and ``metric KEY`` → value."""
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-    exported: dict[str, Any] = {}
-    for spans in ExportTraceServiceRequest.FromString(payloads[0]).resource_spans:
-        for attribute in spans.scope_spans[0].spans[0].attributes:
-            exported[attribute.key] = getattr(
-                attribute.value, attribute.value.WhichOneof("value") or "string_value"
-            )
-    wanted = workload.metadata()
-    return [sum(exported.get(key) == value for key, value in wanted.items()), len(wanted)]
+    found: dict[str, Any] = {}
+
+    def take(signal: str, attributes: Any) -> None:
+        for attribute in attributes:
+            kind = attribute.value.WhichOneof("value")
+            found[f"{signal} {attribute.key}"] = kind and getattr(attribute.value, kind)
+
+    for payload in spans:
+        for resource in ExportTraceServiceRequest.FromString(payload).resource_spans:
+            for span in resource.scope_spans[0].spans:
+                take("span", span.attributes)
+    for payload in logs:
+        for resource in ExportLogsServiceRequest.FromString(payload).resource_logs:
+            for record in resource.scope_logs[0].log_records:
+                take("log", record.attributes)
+                for pair in record.body.kvlist_value.values:
+                    if pair.key == "usage":
+                        found["log usage"] = pair.value.kvlist_value.values[0].value.int_value
+    for payload in metrics:
+        for resource in ExportMetricsServiceRequest.FromString(payload).resource_metrics:
+            for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+                if metric.name == "gen_ai.client.token.usage":
+                    take("metric", metric.histogram.data_points[0].attributes)
+                    found["metric sum"] = metric.histogram.data_points[0].sum
+    return found
