@@ -34,6 +34,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from otel_zdr.errors import ConfigurationError
+from otel_zdr.policy.fingerprint import is_fingerprint
 from otel_zdr.policy.patterns import PatternIndex, canonical, is_pattern
 from otel_zdr.policy.rules import Rules
 from otel_zdr.policy.terms import Terms, strictest
@@ -53,7 +54,6 @@ _WORKSPACE = ("zdr", "inherit", "ineligible", "keep_keys", "keep_names")
 _PRODUCT = ("zdr", "ineligible")
 _REDACT_OR_RETAIN = ("redact", "retain")
 
-_FINGERPRINT = re.compile(r"hmac-sha256:[A-Za-z0-9+/=_\-]{16,128}")
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9._:/@+\-]{1,128}")
 _BARE = re.compile(r"[A-Za-z0-9_\-]+")
@@ -350,7 +350,7 @@ class _Reader:
         workspaces: dict[str, str] = {}
         for number, (fingerprint, value) in enumerate(table.items(), 1):
             entry = f"api_keys: entry {number}"
-            if not _FINGERPRINT.fullmatch(fingerprint):
+            if not is_fingerprint(fingerprint):
                 self._fail(
                     entry,
                     "has no fingerprint on its left; allowed: what `otel-zdr policy fingerprint` prints",

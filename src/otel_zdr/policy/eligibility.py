@@ -1,0 +1,214 @@
+"""What the coverage table says of one span or log record, judged by its cleaned attributes.
+
+How the SDK edge uses it, when an item that is under ZDR ends::
+
+    found = eligibility.judge(clean, inworld_hosts, server=state.server)
+    if found is not None:
+        attributes["zdr.product"] = found.product
+        attributes["zdr.coverage"] = found.coverage
+        if found.reason:
+            attributes["zdr.coverage.reason"] = found.reason
+        if found.advice:
+            log once per found.advice
+        if policy.retains_ineligible(workspaces, found.product):
+            for key, value in held.items():          # see below
+                if class of key in found.retained: put the value back
+
+With ``ineligible = "retain"`` whether a prompt may stay is only known at the end, from the response. Until
+then the edge may hold the raw values of *top-level attributes* whose exact rule in the catalogue is of a
+class in :data:`RETAINABLE` (nothing else: no events, names, bodies, errors, unknown keys), where
+``policy.retains_ineligible`` says so at the start. What is held is read by nobody and dropped at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from otel_zdr.policy import coverage as promise
+from otel_zdr.policy.patterns import matches
+
+#: Content classes that some "No" row of the specification lets stay.
+RETAINABLE = frozenset(
+    (
+        "completion",
+        "prompt",
+        "system_instructions",
+        "tool_arguments",
+        "tool_definition",
+        "tool_result",
+        "voice_description",
+        "voice_sample",
+    )
+)
+
+PRODUCT = "otel_zdr.product"
+PROVIDER = "otel_zdr.provider"
+NO_RETENTION_HINT = "otel_zdr.request.no_retention_hint"
+_OPERATION = "gen_ai.operation.name"
+_PROVIDER_KEYS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+_NOTHING: frozenset[str] = frozenset()
+_REMEMBERED = 1024
+#: The data by which a product is judged; all content of a product has the same status.
+_CONTENT = {
+    "llm": "prompt",
+    "stt": "transcript",
+    "tts": "text",
+    "voice_cloning": "voice_sample",
+    "voice_design": "voice_description",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """What holds for one item.
+
+    Attributes:
+        product: ``tts``, ``stt``, ``llm``, ``voice_cloning`` or ``voice_design``; for ``zdr.product``.
+        coverage: ``covered``, ``not_covered`` or ``unknown``; for ``zdr.coverage``.
+        reason: one token why it is not covered, "" where it is covered; for ``zdr.coverage.reason``.
+        retained: content classes that are *proven* not to be eligible; empty without positive proof.
+        advice: what the call should have said to the vendor ("" if nothing), to be logged once.
+    """
+
+    product: str
+    coverage: str
+    reason: str = ""
+    retained: frozenset[str] = _NOTHING
+    advice: str = ""
+
+
+def judge(
+    attributes: Mapping[str, object], inworld_hosts: frozenset[str], *, server: bool = False
+) -> Eligibility | None:
+    """Judge an item by its cleaned attributes; None where no product is recognised. Never raises.
+
+    Args:
+        attributes: of the item, after cleaning.
+        inworld_hosts: ``OTEL_ZDR_INWORLD_HOSTS``, ``host`` or ``host:port`` in lower case.
+        server: it is a span of kind SERVER or CONSUMER, whose ``server.address`` is not whom it called.
+    """
+    try:
+        get = attributes.get
+        product = _product(get(PRODUCT), get(_OPERATION), attributes)
+        if product is None:
+            return None
+        host = port = None
+        if not server:
+            host, port = get("server.address") or get("net.peer.name"), get("server.port")
+        served = get(PROVIDER)
+        said = next((value for key in _PROVIDER_KEYS if (value := get(key))), None)
+        question = (
+            product,
+            host if isinstance(host, str) else None,
+            port if type(port) is int else None,
+            tuple(served) if isinstance(served, list | tuple) else served,
+            said if isinstance(said, str) else None,
+            get(NO_RETENTION_HINT),
+            inworld_hosts,
+        )
+        found = _judged.get(question)
+        if found is None:
+            found = _judge(*question)
+            if len(_judged) >= _REMEMBERED:
+                _judged.clear()
+            _judged[question] = found
+        return found
+    except Exception:
+        return None
+
+
+_judged: dict[tuple[object, ...], Eligibility] = {}
+
+
+def _product(own: object, operation: object, attributes: Mapping[str, object]) -> str | None:
+    if own is not None:
+        return own if isinstance(own, str) and own in _CONTENT else None
+    if operation is not None:
+        if not isinstance(operation, str):
+            return None
+        product: str | None = promise.table()["operations"].get(operation.lower())
+        return product
+    if attributes.get("openinference.span.kind") == "LLM":
+        return "llm"
+    if attributes.get("llm.request.type") in ("chat", "completion"):
+        return "llm"
+    return None
+
+
+def _judge(
+    product: str,
+    host: str | None,
+    port: int | None,
+    served: object,
+    said: str | None,
+    hint: object,
+    inworld_hosts: frozenset[str],
+) -> Eligibility:
+    if not host:
+        return Eligibility(product, promise.UNKNOWN, "host-is-not-known")
+    host = host.lower()
+    if host in inworld_hosts or (port is not None and f"{host}:{port}" in inworld_hosts):
+        return _through_inworld(product, _names(served), said)
+    return _direct(product, host, said, hint)
+
+
+def _through_inworld(product: str, served: tuple[str, ...], said: str | None) -> Eligibility:
+    # Who served it is what the response itself says. What an instrumentation says is the name of the client
+    # library: a call to a router is "openai" to it.
+    rows = [
+        promise.coverage(product=product, data=_CONTENT[product], provider=provider)
+        for provider in served or (None,)
+    ]
+    by_status = {row.status: row for row in rows}
+    if promise.NOT_COVERED in by_status:
+        row = by_status[promise.NOT_COVERED]
+        # Where one of several attempts went to a covered provider, that one had the content too.
+        retained = _NOTHING
+        if len(by_status) == 1 and _is_proof(product, served, said):
+            retained = frozenset.intersection(
+                *(promise.retained_classes(product, row.provider or promise.INWORLD) for row in rows)
+            )
+        return Eligibility(product, row.status, row.code, retained)
+    if promise.UNKNOWN in by_status:
+        row = by_status[promise.UNKNOWN]
+        return Eligibility(product, row.status, row.code)
+    return Eligibility(product, promise.COVERED)
+
+
+def _is_proof(product: str, served: tuple[str, ...], said: str | None) -> bool:
+    if product == "llm":
+        return bool(served)
+    # Making voices is not eligible at Inworld; whoever else is named, it is another product.
+    return said is None or promise.provider_alias(said.lower()) == promise.INWORLD
+
+
+def _direct(product: str, host: str, said: str | None, hint: object) -> Eligibility:
+    provider = promise.provider_alias(said.strip().lower()) if said else None
+    if product == "llm":
+        if provider is not None and _is_host_of(provider, host):
+            row = promise.coverage(product=product, data="prompt", provider=provider)
+            return Eligibility(product, row.status, row.code, promise.retained_classes(product, provider))
+        return Eligibility(product, promise.NOT_COVERED, "direct-vendor-call")
+    advice = promise.table()["hints"].get(provider)
+    if advice is not None and hint is False:
+        return Eligibility(
+            product,
+            promise.NOT_COVERED,
+            "direct-vendor-call-without-no-retention-hint",
+            advice=f"{provider}: {advice}",
+        )
+    return Eligibility(product, promise.NOT_COVERED, "direct-vendor-call")
+
+
+def _is_host_of(provider: str, host: str) -> bool:
+    return any(matches(pattern, host) for pattern in promise.table()["third_party_hosts"].get(provider, ()))
+
+
+def _names(served: object) -> tuple[str, ...]:
+    if isinstance(served, str):
+        return (served,) if served else ()
+    if isinstance(served, tuple):
+        # A name that cannot be read may be anybody's.
+        return tuple(name if isinstance(name, str) else "unknown" for name in served)
+    return ()
