@@ -44,7 +44,7 @@ _PERSONAL = word_set(
     "user users session conversation device enduser tenant thread room participant account customer"
     " organization contact context caller phone email ip chat speaker owner person subject principal"
 )
-_RESPONSES = word_set("output outputs response responses data json result")
+_RESPONSES = word_set("output outputs response responses data")
 _SHAPE_OF_CLASS = {
     "usage": shapes.USAGE,
     "timing": shapes.TIMING,

@@ -12,7 +12,7 @@ _MAX_MEMO = 1024
 _MAX_MEMO_KEY = 128
 _MAX_SEGMENTS = 24
 _INDEX = re.compile(r"(?:^|\.)[0-9]+(?:\.|$)")
-_JSON_HINT = re.compile(r"usage|metrics|tokens?_?count|token_?usage", re.IGNORECASE)
+_JSON_HINT = re.compile(r"[uU]sage|[mM]etrics|[tT]okens?_?[cC]ount")
 _PRUNED_USAGE = Rule("free_text", True, shapes.JSON)
 
 Compiled = tuple[tuple[str, bool, str, "str | None", str], ...]
@@ -90,7 +90,7 @@ class Lookup:
             spelt = vocabulary.classify(key, self.words)
             if spelt is not None:
                 return spelt, True
-            if fallback is None and _JSON_HINT.search(segments[-1]):
+            if fallback is None and len(segments[-1]) <= 48 and _JSON_HINT.search(segments[-1]):
                 return _PRUNED_USAGE, False
         return fallback, False
 

@@ -19,7 +19,7 @@ from otel_zdr.catalogue.words import word_set
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
 _LAST_WORD = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+|[0-9]+)\Z")
-_NEW_WORD = re.compile(r"[a-z][a-z0-9]{0,19}", re.ASCII)
+_NEW_WORD = re.compile(r"[a-z]{1,20}[0-9]?[a-z]{0,8}[0-9]?", re.ASCII)
 
 #: Words a figure of usage or time may be made of.
 _FIGURE_WORDS = word_set(
@@ -76,15 +76,14 @@ VENDORS = word_set(
     " vertexai gemini bedrock aws azure mistral mistralai cohere ollama together fireworks replicate"
     " huggingface litellm langchain langgraph llamaindex llama crewai autogen haystack dspy semantic"
     " kernel pipecat livekit lk vapi retell rime playht hume speechmatics gladia genai gen ai llm tts"
-    " stt asr agentops langfuse langsmith traceloop openlit logfire pydantic strands smolagents"
-    " deepseek xai perplexity nvidia nim watsonx cerebras sambanova"
+    " stt asr agentops langfuse langsmith traceloop openlit com org io app meta client logfire"
+    " pydantic strands smolagents deepseek xai perplexity nvidia nim watsonx cerebras sambanova"
 )
 _REGISTERED = word_set("com org io ai dev net gen llm")
 
+_TEXT_WORDS = word_set("model name id ids version reason reasons tier fingerprint provider environment")
 #: What a key of any rule ends with: the quick look that most unlisted keys do not pass.
-_LAST_WORDS = _FIGURE_WORDS | word_set(
-    "model name id ids version reason reasons tier fingerprint provider environment"
-)
+_LAST_WORDS = _FIGURE_WORDS | _TEXT_WORDS
 
 _USAGE = Rule("usage", True, shapes.USAGE)
 _TIMING = Rule("timing", True, shapes.NUMBER)
@@ -127,17 +126,22 @@ def figure_class(words: list[str], companions: bool = False) -> str | None:
     return None
 
 
-def _prefix_is_known(prefix: list[str], known: frozenset[str]) -> bool:
-    """All words known, but that the first two (after ``com`` and the like) may be a vendor's new name."""
-    start = 0
-    if prefix and prefix[0] in _REGISTERED:
-        start = 1
-    for position, word in enumerate(prefix):
-        if word in known:
-            continue
-        if not start <= position < start + 2 or not _NEW_WORD.fullmatch(word):
-            return False
-    return True
+def _new_name(key: str) -> set[str]:
+    """The words of the new name that a key may begin with: at most two lower-case ones of its first segment.
+
+    After ``com`` and the like it is the second segment. A name with capitals or many digits is not one a
+    vendor gives to its keys: it is more likely data.
+    """
+    segments = key.split(".", 2)
+    name = segments[1] if segments[0] in _REGISTERED and len(segments) > 1 else segments[0]
+    if not name.islower():
+        return set()
+    return {part for word in name.split("_")[:2] if _NEW_WORD.fullmatch(word) for part in words_of(word)}
+
+
+def _is_prefix_known(words: list[str], key: str, known: frozenset[str]) -> bool:
+    unknown = [word for word in words if word not in known]
+    return not unknown or _new_name(key).issuperset(unknown)
 
 
 def classify(key: str, known: frozenset[str]) -> Rule | None:
@@ -156,43 +160,48 @@ def classify(key: str, known: frozenset[str]) -> Rule | None:
         start -= 1
     if start < len(words):
         prefix = words[:start]
-        if _prefix_is_known(prefix, known):
-            kind = figure_class(words[start:], companions=all(word in known for word in prefix))
-            if kind == "usage":
-                return _USAGE
-            if kind == "timing":
-                return _TIMING
-    return _classify_text(words, known)
+        kind = figure_class(words[start:], companions=known.issuperset(prefix))
+        if kind is not None and _is_prefix_known(prefix, key, known):
+            return _USAGE if kind == "usage" else _TIMING
+    if words[-1] not in _TEXT_WORDS:
+        return None
+    return _classify_text(words, key, known)
 
 
-def _classify_text(words: list[str], known: frozenset[str]) -> Rule | None:
+def _classify_text(words: list[str], key: str, known: frozenset[str]) -> Rule | None:
     last = words[-1]
     before = words[-2] if len(words) > 1 else ""
+    prefix = words[:-1]
+    rule = None
     if last == "model" or (before == "model" and last in ("name", "id", "version")):
-        return _MODEL if _prefix_is_known(words[:-1], known | _MODEL_WORDS) else None
-    if last in ("id", "ids"):
+        rule = _MODEL
+        prefix = [word for word in prefix if word not in _MODEL_WORDS]
+    elif last in ("id", "ids"):
         start = len(words) - 1
         while start and words[start - 1] in _REFERENCE_WORDS:
             start -= 1
-        tail = set(words[start:-1])
-        call = "call" in tail or "use" in tail
-        strong = not _STRONG_REFERENCES.isdisjoint(tail) or (
-            call and not tail.isdisjoint(("tool", "function"))
+        if _is_reference(set(words[start:-1])):
+            rule = _REFERENCE
+            prefix = words[:start]
+    elif last in ("reason", "reasons"):
+        rule = _FINISH if before in ("finish", "stop") else None
+    elif (
+        last == "environment"
+        or (last == "name" and before in _NAMED)
+        or (last == "tier" and before == "service")
+        or (last == "fingerprint" and before == "system")
+        or (
+            "provider" in (last, before) and last in ("name", "provider") and not _PROVIDED.isdisjoint(prefix)
         )
-        return _REFERENCE if strong and _prefix_is_known(words[:start], known) else None
-    if last == "name" and before in _NAMED and _prefix_is_known(words[:-1], known):
-        return _NAME
-    if last in ("reason", "reasons") and before in ("finish", "stop"):
-        return _FINISH if _prefix_is_known(words[:-1], known) else None
-    if (before == "service" and last == "tier") or (before == "system" and last == "fingerprint"):
-        return _NAME if _prefix_is_known(words[:-1], known) else None
-    if last == "environment":
-        return _NAME if _prefix_is_known(words[:-1], known) else None
-    if last == "provider" or (before == "provider" and last == "name"):
-        rest = words[:-1]
-        tied = not _PROVIDED.isdisjoint(rest)
-        return _NAME if tied and _prefix_is_known(rest, known) else None
-    return None
+    ):
+        rule = _NAME
+    return rule if rule is not None and _is_prefix_known(prefix, key, known) else None
+
+
+def _is_reference(words: set[str]) -> bool:
+    if not _STRONG_REFERENCES.isdisjoint(words):
+        return True
+    return not words.isdisjoint(("call", "use")) and not words.isdisjoint(("tool", "function"))
 
 
 def is_usage_part(words: list[str]) -> bool:

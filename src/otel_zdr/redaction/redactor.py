@@ -26,6 +26,7 @@ _SCHEMA_URL = r"https://opentelemetry\.io/schemas/[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{
 _SAMPLING = r"(?:(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})(?:;(?!$)|$)){1,4}"
 #: Index 0 is no class, so that a negative entry of the fast path's tables always means "drop".
 _CLASSES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
+_UNIT = r"(?:%|[A-Za-z0-9]{1,8})?(?:\{[a-z_]{1,24}\})?(?:/(?:[a-z]{1,8}|\{[a-z_]{1,24}\}))?"
 _SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
 
@@ -90,10 +91,18 @@ class Redactor:
 
     def _rule(self, key: str) -> Rule | None:
         """The operator's word, then the catalogue's. The settings have refused content classes."""
-        if self._keeps_more and (key in self._kept or key.startswith(self._kept_prefixes)):
+        if self._keeps_more and (key in self._kept or self._is_kept_by_prefix(key)):
             rule = catalogue.find(key)
             return rule if rule is not None and rule.keep and rule.server_class is None else _KEPT
         return catalogue.find(key)
+
+    def _is_kept_by_prefix(self, key: str) -> bool:
+        # What follows the prefix may be data: a token, and nothing that the catalogue calls content.
+        return (
+            key.startswith(self._kept_prefixes)
+            and shaping.is_token(key)
+            and catalogue.content_class_of(key) is None
+        )
 
     # --- attributes
 
@@ -120,7 +129,7 @@ class Redactor:
         shapers = self._shapers
         token = shapes.TOKEN_PATTERN.fullmatch
         try:
-            items: Any = mapping.items() if type(mapping) is dict else list(mapping.items())
+            items: list[tuple[Any, Any]] = list(mapping.items())  # another thread may be writing
         except Exception:
             count(removed, _OVER_SHAPE)
             return clean
@@ -223,8 +232,10 @@ class Redactor:
             return clean, False
         for key, value in mapping.items():  # type: ignore[attr-defined]
             nodes[0] -= 1
+            if nodes[0] < 0:
+                return clean, False
             name = shaping.plain_text(key)
-            if nodes[0] < 0 or name is None or len(path) + len(name) > 255:
+            if name is None or len(path) + len(name) > 255:
                 whole = False
                 continue
             inner = f"{path}.{name}"
@@ -337,12 +348,15 @@ class Redactor:
         return None
 
     def token(self, text: object, removed: dict[str, int], content_class: str) -> str | None:
-        """``text`` when it is a token (scope version, unit, …), else None, counted as ``content_class``."""
+        """``text`` when it is a token (scope version, …) or a unit (``{token}/s``), else None.
+
+        What is removed is counted as ``content_class``.
+        """
         if text is None or text == "":
             return None
         try:
             plain = shaping.plain_text(text)
-            if plain is not None and shaping.is_token(plain):
+            if plain is not None and (shaping.is_token(plain) or _is_unit(plain)):
                 return plain
         except Exception:
             pass
@@ -401,6 +415,10 @@ class Redactor:
         except Exception:
             pass
         return clean
+
+
+def _is_unit(text: str) -> bool:
+    return len(text) <= 48 and fullmatch(_UNIT, text) is not None
 
 
 def _class_of_pruned(rule: Rule) -> str:
