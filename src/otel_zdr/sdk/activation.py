@@ -13,12 +13,15 @@ from otel_zdr.errors import ConfigurationError
 from otel_zdr.sdk import evidence, failure, gate, patches
 
 if TYPE_CHECKING:
+    from otel_zdr.policy.decision import Policy
+    from otel_zdr.policy.reload import PolicySource
     from otel_zdr.settings import Settings
 
 _lock = threading.RLock()
 _installed: Settings | None = None
 _told = False
 _fork_hooked = False
+_source: PolicySource | None = None
 
 
 def install(settings: Settings | None = None) -> None:
@@ -45,8 +48,7 @@ def install(settings: Settings | None = None) -> None:
         try:
             patches.enable()
             chosen = Settings.from_env() if settings is None else settings
-            policy = _policy_of(chosen)
-            built = gate.Gate(chosen, policy)
+            built = gate.Gate(chosen, _follow(chosen))
             patches.apply_all()
         except ConfigurationError:
             close("the configuration is not usable")
@@ -65,10 +67,28 @@ def install(settings: Settings | None = None) -> None:
     _tell(built)
 
 
-def _policy_of(settings: Settings) -> gate.Policy:
-    from otel_zdr.policy.decision import Policy
+def _follow(settings: Settings) -> Policy:
+    """The policy that holds now; later ones replace the gate as they come."""
+    global _source
+    from otel_zdr.policy.reload import PolicySource
 
-    return Policy.from_settings(settings)
+    if _source is not None:
+        _source.close()
+    _source = PolicySource(settings)
+    _source.on_change(_on_policy_change)
+    return _source.policy
+
+
+def _on_policy_change(_old: Policy, new: Policy) -> None:
+    """Called in the thread that reads the policy file."""
+    from otel_zdr.sdk import span
+
+    with _lock:
+        if _installed is None or gate.current is None or gate.current.closed:
+            return
+        gate.switch(gate.Gate(_installed, new))
+    for item in span.open_spans():
+        span.decide_anew(item)
 
 
 def _after(settings: Settings) -> None:
@@ -158,7 +178,7 @@ def activate_when_imported() -> None:
                 return
             patches.enable()
             chosen = Settings.from_env()
-            built = gate.Gate(chosen, _policy_of(chosen))
+            built = gate.Gate(chosen, _follow(chosen))
             gate.switch(built)
             patches.apply_when_imported()
             _after(chosen)
@@ -180,10 +200,13 @@ def pre_instrument() -> None:
 
 def reset() -> None:
     """Take everything off again (``otel_zdr.testing.uninstall``)."""
-    global _installed, _told
+    global _installed, _source, _told
     from otel_zdr.sdk import bypass, identity, loggers, shared
 
     with _lock:
+        if _source is not None:
+            _source.close()
+            _source = None
         gate.switch(None)
         patches.restore()
         bypass.uninstall()

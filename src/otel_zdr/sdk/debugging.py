@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_zdr.redaction import frames, literals
+
 if TYPE_CHECKING:
     from otel_zdr.sdk.gate import Gate
 
 
 def exception_attributes(exception: BaseException) -> dict[str, Any]:
-    """``exception.type`` and what else of an exception holds no data."""
-    kind = type(exception)
-    name = type.__getattribute__(kind, "__qualname__")
-    return {"exception.type": name}
+    """Type, frames and fingerprint of an exception: built from the object, never from formatted text."""
+    return {
+        "exception.type": frames.exception_type(exception),
+        "exception.stacktrace": frames.stacktrace(exception),
+        "zdr.exception.fingerprint": frames.fingerprint(exception),
+    }
 
 
 def is_proven_name(gate: Gate, name: object) -> bool:
     """Whether ``name`` is a literal of the application's code and the settings let those stay."""
-    return False
+    return gate.literals != "none" and literals.proven_name(name)
 
 
 def log_body(gate: Gate, record: Any, removed: dict[str, int]) -> Any:

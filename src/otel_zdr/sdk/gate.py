@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from otel_zdr.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from otel_zdr.policy.decision import Policy
     from otel_zdr.settings import Settings
 
@@ -53,26 +51,34 @@ class Gate:
         self.baggage_key = settings.baggage_key
         self.evidence = settings.evidence == "counts"
         self.literals = settings.literals
-        self.redactor = self._compile(frozenset(settings.keep_keys))
-        self._redactors: dict[frozenset[str], Redactor] = {}
+        self._redactors: dict[tuple[frozenset[str], frozenset[str]], Redactor] = {}
+        keys, names = frozenset(settings.keep_keys), frozenset(settings.keep_names)
+        if policy.uniform is not None:
+            keys |= policy.uniform.keep_keys
+            names |= policy.uniform.keep_names
+        self.redactor = self._compiled(keys, names)
 
-    def _compile(self, keep_keys: frozenset[str]) -> Redactor:
-        return Redactor(
-            keep_keys=keep_keys | self.workspace_keys, keep_names=tuple(self.settings.keep_names)
-        )
-
-    def redactor_for(self, workspaces: Iterable[str]) -> Redactor:
-        """The redactor for an item of these workspaces: a policy may keep further keys for some."""
-        extra = self.policy.keep_keys_of(workspaces)
-        if not extra:
-            return self.redactor
-        redactor = self._redactors.get(extra)
+    def _compiled(self, keys: frozenset[str], names: frozenset[str]) -> Redactor:
+        redactor = self._redactors.get((keys, names))
         if redactor is None:
-            if len(self._redactors) >= 64:
+            if len(self._redactors) >= _MAX_REDACTORS:
                 self._redactors.clear()
-            redactor = self._redactors[extra] = self._compile(frozenset(self.settings.keep_keys) | extra)
+            redactor = Redactor(keep_keys=keys | self.workspace_keys, keep_names=names)
+            self._redactors[keys, names] = redactor
         return redactor
 
+    def redactor_for(self, workspaces: frozenset[str]) -> Redactor:
+        """The redactor for an item of these workspaces: a policy may keep further keys for some."""
+        if self.policy.uniform is not None:
+            return self.redactor
+        terms = self.policy.terms(workspaces)
+        return self._compiled(
+            terms.keep_keys | frozenset(self.settings.keep_keys),
+            terms.keep_names | frozenset(self.settings.keep_names),
+        )
+
+
+_MAX_REDACTORS = 64
 
 #: What holds now; None: not installed, everything passes untouched.
 current: Gate | None = None

@@ -7,7 +7,7 @@ was open before the gate is taken under it at the next of them.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry import trace as trace_api
@@ -964,7 +964,7 @@ class _Capture:
         )
 
 
-def open_spans() -> Sequence[Span]:
+def open_spans() -> list[Span]:
     """Spans that are open right now, found once, when the gate is put in place."""
     import gc
 
@@ -982,3 +982,23 @@ def adopt_safely(item: Any) -> None:
             _late_state(item)
     except Exception as error:
         failure.note("span", error)
+
+
+def decide_anew(item: Any) -> None:
+    """A policy changed while the span was open: what is under ZDR now is cleaned now."""
+    state: SpanState | None = item.__dict__.get(STATE)
+    holding = gate.current
+    if holding is None:
+        return
+    if state is None:
+        adopt_safely(item)
+        return
+    if state.verdict == identity.UNDER_ZDR or state.gate is holding:
+        return
+    try:
+        with item._lock:
+            if item._end_time is None:
+                _move(state, holding, item)
+                state.decide()
+    except Exception as error:
+        _skeletonise(item, state, error)
