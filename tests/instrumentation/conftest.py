@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +20,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
+import otel_zdr
+from otel_zdr.testing import uninstall
 from tests.fakes.server import FakeServer
 
 CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
@@ -146,11 +146,17 @@ def _fresh_server(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(params=["zdr", "open"])
 def telemetry(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Telemetry]:
-    """Each test runs twice: under ZDR, and not; both times the conventions' switch asks for content."""
+    """Each test runs under the gate twice: with every workspace under ZDR and with none.
+
+    Both times the conventions' switch asks for content.
+    """
     zdr = request.param == "zdr"
     monkeypatch.setenv(CAPTURE, "SPAN_AND_EVENT")
-    with _policy(zdr, monkeypatch):
+    otel_zdr.install(otel_zdr.Settings(workspaces=("*",) if zdr else ()))
+    try:
         yield Telemetry(zdr=zdr)
+    finally:
+        uninstall()
 
 
 @pytest.fixture
@@ -172,19 +178,3 @@ def instrument(telemetry: Telemetry) -> Iterator[Callable[[Any], Any]]:
 def messages_of(span: ReadableSpan, key: str) -> Any:
     """A content attribute of `span`, parsed."""
     return json.loads(str((span.attributes or {})[key]))
-
-
-class _policy:
-    """The decision about content, until the gate makes it."""
-
-    def __init__(self, zdr: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = types.ModuleType("otel_zdr.sdk.decision")
-        module.content_allowed = lambda context=None: not zdr  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "otel_zdr.sdk.decision", module)
-        from otel_zdr.instrumentation import _capture
-
-        monkeypatch.setattr(_capture, "_decision", None)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...

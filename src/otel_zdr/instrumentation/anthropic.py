@@ -23,7 +23,7 @@ from ._streams import Observer, follow
 from ._telemetry import Telemetry
 from ._wrap import async_call, sync_call
 
-    # Anthropic leaves what the cache served out of `input_tokens`; the conventions count it in.
+# Where `messages.stream()` leaves its arguments: on the manager it returns, until that sends the request.
 _PENDING = "_otel_zdr_pending"
 
 
