@@ -25,7 +25,7 @@ import re
 import sys
 from hashlib import blake2b
 from os.path import basename
-from types import CodeType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from otel_zdr.redaction.code_origin import IdentityMemo, file_of, module_of, namespace, own_scope
@@ -41,13 +41,13 @@ _MAX_WALK = 20_000  # entries of one traceback; a deeper recursion is cut
 _MAX_PERIOD = 8  # functions that call each other in a recursion that is folded
 
 LINE = (
-    r"(?:[A-Za-z0-9_.+-]{1,80}:[0-9]{1,9} [A-Za-z0-9_.<>]{1,128}"  # a frame
+    r"(?:[A-Za-z0-9_.+-]{1,80}\.py:[0-9]{1,9} [A-Za-z0-9_.<>]{1,128}"  # a frame
     r"|(?:cause: |context: |member: )?[A-Za-z_][A-Za-z0-9_.<>]{0,127}"  # the type of an exception
     r"|\+[0-9]{1,6} (?:frames|exceptions))"  # what is left out
 )
 """One line of a stack trace as a regular expression (not anchored; RE2 understands it too)."""
 
-_FILE = re.compile(r"[A-Za-z0-9_.+-]{1,80}")
+_FILE = re.compile(r"[A-Za-z0-9_.+-]{1,80}\.py")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.(?:<locals>|[A-Za-z_][A-Za-z0-9_]*))*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9_.<>]{1,128}")
 
@@ -286,12 +286,27 @@ def _known_name(cls: type) -> str | None:
     module = module_of(module_name)
     if module is None:
         return None
-    variables = namespace(module)
+    if module_name == "__main__" and "__file__" not in namespace(module):
+        return dotted  # a session typed in by hand has no file to ask
     file = file_of(module)
-    if file is not None:
-        # Also what C code made and the file imports: `from _ssl import SSLError`.
-        known = all(part == "<locals>" or part in file.words for part in name.split("."))
-    else:
-        # No file: an extension module, or a session typed in by hand.
-        known = module_name == "__main__" or variables.get(name) is cls
-    return dotted if known else None
+    if file is not None and all(part == "<locals>" or part in file.words for part in name.split(".")):
+        return dotted
+    if namespace(module).get(name) is cls and _is_compiled(cls, name):
+        return dotted
+    return None
+
+
+def _is_compiled(cls: type, name: str) -> bool:
+    """Whether an extension module has the class, for files that say `from _sqlite3 import *`."""
+    return any(
+        issubclass(type(module), ModuleType)
+        and namespace(module).get(name) is cls
+        and _is_extension(namespace(module).get("__loader__"))
+        for module in list(sys.modules.values())
+    )
+
+
+def _is_extension(loader: object) -> bool:
+    from importlib.machinery import BuiltinImporter, ExtensionFileLoader
+
+    return loader is BuiltinImporter or type(loader) is ExtensionFileLoader
