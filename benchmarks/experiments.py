@@ -110,9 +110,14 @@ class Run:
                     raise Failed(f"{worker.point}: the sink got {took['requests']} requests")
                 self.results.wire_bytes[worker.point] = took["bytes"] / worker.units
 
-            _told(endpoint)
             effort = Effort(self._effort.generations, self._effort.rounds, 0)
-            self._alternate(points, {"endpoint": endpoint + "/v1/traces"}, effort=effort, after=count)
+            self._alternate(
+                points,
+                {"endpoint": endpoint + "/v1/traces"},
+                effort=effort,
+                before=lambda: _told(endpoint),
+                after=count,
+            )
 
     def held(self) -> None:
         """Memory that a queued span keeps alive."""

@@ -161,15 +161,18 @@ def alternate(
     progress: Progress,
     *,
     extra: dict[str, Any],
+    before: Callable[[], None] = lambda: None,
     after: Callable[[Worker], None] = lambda worker: None,
 ) -> None:
     """Adds ``generations`` × ``rounds`` values of each point to ``samples``; a point that fails is dropped.
 
-    ``extra`` are arguments that every worker gets; ``after`` is called when a worker has run.
+    ``extra`` are arguments that every worker gets; ``before`` is called when all workers have warmed up,
+    ``after`` whenever one has run.
     """
     generations, rounds = effort.generations, effort.rounds
     for generation in range(generations):
         with _workers([p for p in points if p not in samples.failures], samples, extra, progress) as workers:
+            before()
             for turn in range(rounds):
                 # Forwards and backwards in turn: no configuration always runs behind the same one.
                 for worker in workers if turn % 2 else list(reversed(workers)):
