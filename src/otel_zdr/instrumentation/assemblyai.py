@@ -191,7 +191,7 @@ def _observed(
     before: Callable[[Any, Call, Any], None] | None = None,
     after: Callable[[Any, Call, Any], None] | None = None,
 ) -> Callable[[bool], Wrapper]:
-    """Make wrappers, blocking or of asyncio, that look at a method's first argument before and after it runs."""
+    """Make wrappers, blocking or of asyncio, that look at a method's first argument."""
 
     def look(see: Callable[[Any, Call, Any], None] | None, instance: Any, argument: Any) -> None:
         call: Call | None = getattr(instance, _CALL, None)

@@ -6,7 +6,7 @@ event. Both pass through two methods of the connection, whichever of the client'
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ClassVar
 
 from . import _semconv as semconv
@@ -14,6 +14,7 @@ from ._call import INTERRUPTED, Call
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
+from ._read import get as _get
 from ._speech import Speech, connection_ended, error_word, text, watch
 from ._stainless import settle
 from ._streams import Observer
@@ -21,11 +22,6 @@ from ._telemetry import Telemetry
 from ._wrap import Wrapper, async_call, sync_call
 
 _PROVIDER = "cartesia"
-
-
-def _get(item: Any, key: str) -> Any:
-    """A field of a model or of the dict its JSON makes."""
-    return item.get(key) if isinstance(item, Mapping) else getattr(item, key, None)
 
 
 def _error_type(event: Any) -> str:
@@ -368,7 +364,7 @@ class CartesiaInstrumentor(ClientInstrumentor):
     def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
         for prefix, call in (("", sync_call), ("Async", async_call)):
             tts = f"{prefix}TTSResource"
-            # `sse` is an alias in newer versions and calls `generate_sse` in older ones; nested calls are one.
+            # `sse` is an alias in newer versions and calls `generate_sse` in older ones: nested calls are one
             for method, stream in (
                 ("generate", False),
                 ("infill", False),

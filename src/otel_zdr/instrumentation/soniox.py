@@ -1,7 +1,7 @@
 """Soniox: file transcription, live transcription, speech over REST and WebSocket.
 
-The file methods nest (`transcribe_and_wait_with_tokens` → … → `create`): the outermost makes the span, and what
-the job says of itself on the way (duration, failure) is written there.
+The file methods nest (`transcribe_and_wait_with_tokens` down to `create`): the outermost makes the span, and
+what the job says of itself on the way (duration, failure) is written there.
 """
 
 from __future__ import annotations
