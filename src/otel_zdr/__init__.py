@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from otel_zdr.sdk.activation import install
     from otel_zdr.sdk.processors import ZDRLogRecordProcessor, ZDRSpanProcessor
     from otel_zdr.settings import Settings
-    from otel_zdr.workspace import workspace
+    from otel_zdr.workspaces import workspace
 
 __all__ = [
     "ConfigurationError",
@@ -37,7 +37,7 @@ _WHERE = {
     "ZDRSpanProcessor": "otel_zdr.sdk.processors",
     "coverage": "otel_zdr.policy.coverage",
     "install": "otel_zdr.sdk.activation",
-    "workspace": "otel_zdr.workspace",
+    "workspace": "otel_zdr.workspaces",
 }
 
 

@@ -284,7 +284,8 @@ def test_usage_and_identity_survive_in_all_signals(make_pipeline: Any) -> None:
     """What is needed for billing arrives."""
     otel_zdr.install()
     p = make_pipeline({"service.name": "svc", "workspace.id": "clinic-7"})
-    with p.tracer.start_as_current_span("chat", attributes={"gen_ai.operation.name": "chat"}) as span:
+    name = canary()
+    with p.tracer.start_as_current_span(name, attributes={"gen_ai.operation.name": "chat"}) as span:
         span.set_attribute("gen_ai.request.model", "gpt-4o")
         span.set_attribute("gen_ai.usage.input_tokens", 1111)
         span.set_attribute("gen_ai.response.id", "chatcmpl-1")

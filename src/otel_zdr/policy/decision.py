@@ -154,7 +154,7 @@ class Policy:
             document = read_policy(settings.policy_file)
             return cls(document.rules(settings.keep_keys, settings.keep_names))
 
-        from otel_zdr.workspace import normalise
+        from otel_zdr.workspaces import normalise
 
         def terms(under_zdr: bool) -> Terms:
             return Terms(

@@ -132,13 +132,14 @@ def read_bytes(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
         descriptor = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with open(descriptor, "rb") as file:
             state = os.fstat(descriptor)
-            if not stat.S_ISREG(state.st_mode):
-                _refuse(name, "is not a regular file")
-            content = file.read(MAX_SIZE + 1)
+            regular = stat.S_ISREG(state.st_mode)
+            content = file.read(MAX_SIZE + 1) if regular else b""
     except OSError as error:
         _refuse(name, f"cannot be read: {error.strerror or type(error).__name__}")
     except ValueError:
         _refuse(name, "cannot be read: not a path")
+    if not regular:
+        _refuse(name, "is not a regular file")
     if len(content) > MAX_SIZE:
         _refuse(name, f"is longer than {MAX_SIZE} bytes")
     return content, state
@@ -453,7 +454,7 @@ class _Reader:
 
 def _normalise(text: str) -> str | None:
     # Imported here: ids are read by the module that also knows the OpenTelemetry context.
-    from otel_zdr.workspace import normalise
+    from otel_zdr.workspaces import normalise
 
     return normalise(text)
 

@@ -105,8 +105,9 @@ class PatternIndex(Generic[_T]):
             if len(pattern) < longest:
                 break
             if pattern != but and matches(pattern, text):
+                if len(pattern) > longest:
+                    found, longest = [], len(pattern)
                 found.append(value)
-                longest = len(pattern)
         return found
 
 

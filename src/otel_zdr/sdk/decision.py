@@ -9,7 +9,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
 from otel_zdr.sdk import failure, gate, identity
-from otel_zdr.workspace import normalise
+from otel_zdr.workspaces import normalise
 
 
 def content_allowed(context: Context | None = None) -> bool:

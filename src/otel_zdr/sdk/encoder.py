@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status
 
 from otel_zdr.sdk import evidence, failure, gate, identity, log, metric, shared, span
-from otel_zdr.workspace import NOBODY
+from otel_zdr.workspaces import NOBODY
 
 
 def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import baggage as baggage_api
 
-from otel_zdr.workspace import NOBODY, UNIDENTIFIED, ambient_entries, identify
+from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, ambient_entries, identify
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

@@ -84,9 +84,7 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
 
 def _clean_attributes(state: LogState, attributes: Any, limit: int | None) -> RedactingAttributes:
     clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
-    made = RedactingAttributes(limit, clean, immutable=False)  # type: ignore[arg-type]
-    made.state = state
-    return made
+    return RedactingAttributes.holding(state, clean, limit)
 
 
 def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:

@@ -20,7 +20,7 @@ from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
 from otel_zdr.sdk import debugging, evidence, failure, gate, identity, shared
 from otel_zdr.sdk.gate import say
 from otel_zdr.sdk.span import STATE
-from otel_zdr.workspace import NOBODY
+from otel_zdr.workspaces import NOBODY
 
 _VERDICT = "_otel_zdr_under"
 _KNOWN = "_otel_zdr_known"

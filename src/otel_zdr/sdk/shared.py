@@ -8,7 +8,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
 
 from otel_zdr.sdk import failure
-from otel_zdr.workspace import NOBODY, identify
+from otel_zdr.workspaces import NOBODY, identify
 
 if TYPE_CHECKING:
     from otel_zdr.sdk.gate import Gate
@@ -145,4 +145,7 @@ def info_of(scope: InstrumentationScope | None) -> InstrumentationInfo | None:
     """The deprecated form of a cleaned scope, which spans carry beside it."""
     if scope is None:
         return None
-    return InstrumentationInfo(scope.name, scope.version or "", scope.schema_url)
+    # Not through its constructor, which warns of its deprecation on every call.
+    info = InstrumentationInfo.__new__(InstrumentationInfo)
+    info._name, info._version, info._schema_url = scope.name, scope.version or "", scope.schema_url
+    return info

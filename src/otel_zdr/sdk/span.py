@@ -22,7 +22,7 @@ from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import RedactingAttributes, RedactingList, WatchingAttributes
-from otel_zdr.workspace import NOBODY
+from otel_zdr.workspaces import NOBODY
 
 STATE = "_otel_zdr"
 PASSED = "_otel_zdr_passed"
@@ -259,13 +259,8 @@ def _hide(span: Any, state: SpanState) -> None:
     state.raw = _Raw(span)
     raw_attributes, raw_events, raw_links = span._attributes, span._events, span._links
     _drop_marks(raw_attributes)
-    attributes = RedactingAttributes(
-        raw_attributes.maxlen,
-        state.redactor.attributes(raw_attributes._dict, {}, state.server),
-        immutable=False,
-        max_value_len=raw_attributes.max_value_len,
-    )
-    attributes.state = state
+    clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
+    attributes = RedactingAttributes.holding(state, clean, raw_attributes.maxlen)
     attributes.shadow = raw_attributes
     events = RedactingList(raw_events._dq.maxlen)
     events.clean = state_cleaner(_clean_event, state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otel_zdr.sdk import identity
-from otel_zdr.workspace import NOBODY, identify
+from otel_zdr.workspaces import NOBODY, identify
 
 if TYPE_CHECKING:
     from otel_zdr.redaction import Redactor

@@ -33,6 +33,14 @@ class RedactingAttributes(BoundedAttributes):
     #: Where raw values wait while the item is undecided.
     shadow: BoundedAttributes | None = None
 
+    @classmethod
+    def holding(cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None) -> RedactingAttributes:
+        """Storage of ``clean`` values; by way of the SDK's own, which does not know of states."""
+        made = BoundedAttributes(maxlen, clean, immutable=False)
+        made.__class__ = cls
+        made.state = state  # type: ignore[attr-defined]
+        return made  # type: ignore[return-value]
+
     def __setitem__(self, key: str, value: Any) -> None:
         if self._immutable:
             _store(self, key, value)  # raises as the SDK does
