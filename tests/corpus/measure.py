@@ -7,6 +7,7 @@ tests hand in the bytes that were exported.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections import Counter
@@ -15,7 +16,9 @@ from typing import Any
 
 USAGE = frozenset({1111, 222, 1333, 777, 888, 133, 555, 444, 999, 2776})
 _USAGE_IN_TEXT = re.compile(r"(?<![\w.])(?:1111|222|1333|777|888|133|555|444|999|2776)(?![\w.])")
-_MODEL = re.compile(r"(?:gpt|claude|text-embedding|tts|whisper|stt|best|gemini)[a-z0-9-]*-keepme[a-z0-9-]*", re.ASCII)
+_MODEL = re.compile(
+    r"(?:gpt|claude|text-embedding|tts|whisper|stt|best|gemini)[a-z0-9-]*-keepme[a-z0-9-]*", re.ASCII
+)
 _ID = re.compile(r"(?:[a-z]+[_-])+KEEPME[A-Za-z0-9_.-]*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9._:/@+-]+", re.ASCII)
 _KEEPME = re.compile("keepme", re.IGNORECASE)
@@ -57,7 +60,8 @@ def leaks(data: bytes) -> list[bytes]:
 def serialised(*values: Any) -> bytes:
     """The values as text that hides nothing: bytes as they are, everything else as JSON."""
     return b"\n".join(
-        json.dumps(value, default=_plain, ensure_ascii=False).encode("utf-8", "surrogatepass") for value in values
+        json.dumps(value, default=_plain, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        for value in values
     )
 
 
@@ -70,7 +74,9 @@ def _plain(value: Any) -> Any:
 def markers(attributes: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """(key, kind, text) of the markers that are attributes of their own: usage, model, id or name."""
     for key, value in attributes.items():
-        if key.startswith(("keepme", "app.")) or (_MESSAGE_KEYS.search(key) and not _STANDS_ALONE.search(key)):
+        if key.startswith(("keepme", "app.")) or (
+            _MESSAGE_KEYS.search(key) and not _STANDS_ALONE.search(key)
+        ):
             continue
         for item in value if isinstance(value, list) else [value]:
             if type(item) in (int, float) and item in USAGE:
@@ -102,7 +108,7 @@ def kept(before: dict[str, Any], after: dict[str, Any]) -> tuple[Counter[str], C
 
 
 def distinct(attributes: dict[str, Any]) -> set[tuple[str, str]]:
-    """The distinct usage numbers and model ids anywhere in the values, JSON text included, outside messages."""
+    """The distinct usage numbers and model ids in the values, JSON text included, outside messages."""
     found: set[tuple[str, str]] = set()
     for key, value in attributes.items():
         if key.startswith(("keepme", "app.")) or key in _SENTENCES:
@@ -120,7 +126,20 @@ _FLAT_MESSAGES = re.compile(
     r"|model_request_parameters|retrieval\.|gen_ai\.retrieval\.documents|events$)"
 )
 _INNER_MESSAGES = frozenset(
-    "messages message choices content parts documents tools functions input prompt output data".split()
+    [
+        "messages",
+        "message",
+        "choices",
+        "content",
+        "parts",
+        "documents",
+        "tools",
+        "functions",
+        "input",
+        "prompt",
+        "output",
+        "data",
+    ]
 )
 
 
@@ -137,10 +156,8 @@ def _collect(value: Any, found: set[tuple[str, str]]) -> None:
             found.add(("usage", str(int(value))))
     elif isinstance(value, str):
         if value[:1] in ("{", "["):
-            try:
+            with contextlib.suppress(ValueError):
                 _collect(json.loads(value), found)
-            except ValueError:
-                pass
             return
         if _MODEL.fullmatch(value):
             found.add(("model", value))

@@ -137,11 +137,15 @@ class Recording:
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def spans(self) -> Iterator[Span]:
-        for resource, schema, scope, raw in _items(self._load("traces"), "resourceSpans", "scopeSpans", "spans"):
+        for resource, schema, scope, raw in _items(
+            self._load("traces"), "resourceSpans", "scopeSpans", "spans"
+        ):
             yield _span(resource, schema, scope, raw)
 
     def log_records(self) -> Iterator[LogRecord]:
-        for resource, schema, scope, raw in _items(self._load("logs"), "resourceLogs", "scopeLogs", "logRecords"):
+        for resource, schema, scope, raw in _items(
+            self._load("logs"), "resourceLogs", "scopeLogs", "logRecords"
+        ):
             yield _log_record(resource, schema, scope, raw)
 
     def measurements(self) -> Iterator[Measurement]:
@@ -220,7 +224,11 @@ def _span(resource: Attributes, schema: str | None, scope: Scope, raw: dict[str,
         end=int(raw.get("endTimeUnixNano", 0)),
         attributes=attributes_of(raw.get("attributes")),
         events=[
-            Event(event.get("name", ""), int(event.get("timeUnixNano", 0)), attributes_of(event.get("attributes")))
+            Event(
+                event.get("name", ""),
+                int(event.get("timeUnixNano", 0)),
+                attributes_of(event.get("attributes")),
+            )
             for event in raw.get("events", [])
         ],
         links=[

@@ -1,0 +1,270 @@
+"""What survives of attributes: by key, type and shape."""
+
+from __future__ import annotations
+
+import enum
+import math
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import pytest
+
+from otel_zdr.redaction import REMOVED, Redactor
+
+redactor = Redactor()
+
+
+def canary() -> str:
+    return f"CANARY-{uuid.uuid4()}"
+
+
+def clean(mapping: Mapping[str, object], server: bool = False) -> dict[str, object]:
+    return redactor.attributes(mapping, {}, server)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "two words",
+        "line\n",
+        "x" * 129,
+        "",
+        "https://user:secret@host/v1",
+        "ünicode",
+        b"bytes",
+        bytearray(b"bytes"),
+        [0.1, 0.2, 0.3],
+        (1, 2, 3),
+        ["a b"],
+        ["t"] * 17,
+        None,
+        object(),
+        {"a": "b c"},
+        1 + 2j,
+    ],
+)
+def test_an_allowed_key_with_an_odd_value_does_not_survive(value: object) -> None:
+    removed: dict[str, int] = {}
+    assert redactor.attributes({"gen_ai.request.model": value}, removed) == {}
+    assert sum(removed.values()) == 1
+
+
+@pytest.mark.parametrize("value", ["gpt-4o", "models/gemini@001", "ft:gpt-4o:org::id", "a" * 128])
+def test_tokens_survive(value: str) -> None:
+    assert clean({"gen_ai.request.model": value}) == {"gen_ai.request.model": value}
+
+
+def test_numbers_survive_within_64_bits() -> None:
+    key = "gen_ai.usage.input_tokens"
+    assert clean({key: 2**63 - 1}) == {key: 2**63 - 1}
+    assert clean({key: 2**63}) == {}
+    assert clean({key: int.from_bytes(canary().encode(), "big")}) == {}
+    assert math.isnan(clean({key: math.nan})[key])  # type: ignore[arg-type]
+    assert clean({key: True}) == {}
+    assert clean({key: [1, 2]}) == {}
+
+
+def test_a_number_under_a_key_of_text_and_text_under_a_key_of_numbers_do_not_survive() -> None:
+    assert (
+        clean({"gen_ai.request.model": 5, "gen_ai.usage.input_tokens": canary(), "acme.usage.tokens": "abc"})
+        == {}
+    )
+
+
+def test_lists_of_at_most_sixteen_tokens_survive_also_as_json() -> None:
+    key = "gen_ai.response.finish_reasons"
+    assert clean({key: ("stop",)}) == {key: ("stop",)}
+    assert clean({key: ["stop"] * 16}) == {key: ["stop"] * 16}
+    assert clean({key: '["stop"]'}) == {key: '["stop"]'}
+    assert clean({key: f'["{canary()} is"]'}) == {}
+
+
+class Word(str, enum.Enum):
+    MODEL = "gpt-4o"
+
+
+class LyingText(str):
+    def __len__(self) -> int:
+        return 3
+
+    def __str__(self) -> str:
+        return "gpt"
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+class LyingInt(int):
+    def __le__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return canary()
+
+
+class LyingKey(str):
+    def __hash__(self) -> int:
+        return hash("gen_ai.request.model")
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+def test_a_member_of_a_text_enumeration_counts_as_its_text() -> None:
+    value = clean({"gen_ai.request.model": Word.MODEL})["gen_ai.request.model"]
+    assert value == "gpt-4o"
+    assert type(value) is str
+
+
+def test_values_and_keys_that_lie_about_themselves_do_not_get_through() -> None:
+    secret = canary()
+    assert clean({"gen_ai.request.model": LyingText(f"the patient said {secret}")}) == {}
+    assert clean({"gen_ai.usage.input_tokens": LyingInt(5)}) == {}
+    assert clean({LyingKey(secret + " said"): "gpt-4o"}) == {}
+
+
+def test_keys_that_are_not_text_are_removed() -> None:
+    assert clean({5: "gpt-4o", b"gen_ai.request.model": "gpt-4o", None: 1}) == {}  # type: ignore[dict-item]
+
+
+def test_host_header_and_callers_names_go_on_a_server_and_stay_on_a_client() -> None:
+    attributes = {"server.address": "api.openai.com", "http.host": "example.org", "server.port": 443}
+    assert clean(attributes) == attributes
+    assert clean(attributes, server=True) == {"server.port": 443}
+    removed: dict[str, int] = {}
+    redactor.attributes(attributes, removed, server=True)
+    assert removed == {"caller": 2}
+
+
+def test_closed_enumerations_reduce_what_a_caller_sent() -> None:
+    secret = canary()
+    out = clean(
+        {"http.request.method": secret, "url.scheme": secret, "network.protocol.version": "1.1"}, server=True
+    )
+    assert out == {"http.request.method": "_OTHER", "network.protocol.version": "1.1"}
+
+
+def test_route_templates_and_code_names_keep_their_brackets() -> None:
+    kept = {"http.route": "/say/{who}", "code.function": "make.<locals>.chat"}
+    assert clean(kept) == kept
+    assert clean({"http.route": "/say/what is this", "code.function": "<b>bold</b>"}) == {}
+
+
+def test_nested_maps_are_looked_up_by_dotted_path() -> None:
+    secret = canary()
+    value = {"usage": {"input_tokens": 3, "note": secret}, "request": {"model": "gpt-4o"}, secret: 1}
+    removed: dict[str, int] = {}
+    assert redactor.attributes({"gen_ai": value}, removed) == {
+        "gen_ai": {"usage": {"input_tokens": 3}, "request": {"model": "gpt-4o"}}
+    }
+    assert removed == {"free_text": 1}
+    assert clean({"gen_ai": MappingProxyType({"request": {"model": "m"}})}) == {
+        "gen_ai": {"request": {"model": "m"}}
+    }
+
+
+def test_maps_that_contain_themselves_end() -> None:
+    loop: dict[str, object] = {"usage": {"input_tokens": 3}}
+    loop["gen_ai"] = loop
+    started = time.perf_counter()
+    redactor.attributes({"gen_ai": loop}, {})
+    assert time.perf_counter() - started < 1
+
+
+class Broken(Mapping[str, object]):
+    def __getitem__(self, key: str) -> object:
+        raise RuntimeError(canary())
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError(canary())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def test_nothing_raises_and_what_fails_is_removed() -> None:
+    removed: dict[str, int] = {}
+    assert redactor.attributes(Broken(), removed) == {}
+    assert redactor.attributes({"gen_ai": Broken(), "gen_ai.request.model": "m"}, removed) == {
+        "gen_ai.request.model": "m"
+    }
+    assert sum(removed.values()) == 2
+
+
+def test_counts_are_by_class_and_one_a_top_level_value() -> None:
+    removed: dict[str, int] = {}
+    redactor.attributes(
+        {
+            "gen_ai.input.messages": "a" * 10_000,
+            "gen_ai.output.messages": [{"content": "x"}] * 100,
+            "user.id": "u",
+            "my.note": "n",
+            "gen_ai.request.model": "m",
+        },
+        removed,
+    )
+    assert removed == {"prompt": 1, "completion": 1, "identifier": 1, "free_text": 1}
+
+
+def test_keys_that_the_operator_keeps_survive_as_tokens_only() -> None:
+    mine = Redactor(keep_keys=["acme.room", "user.id", "shop.*"])
+    secret = canary()
+    out = mine.attributes(
+        {
+            "acme.room": "r-7",
+            "acme.roomy": "r",
+            "user.id": "u-1",
+            "shop.size": 5,
+            "shop.note": "two words",
+            f"shop.{secret} said": 1,
+            "shop": "x",
+        },
+        {},
+    )
+    assert out == {"acme.room": "r-7", "user.id": "u-1", "shop.size": 5}
+    assert mine.attribute("acme.room", "two words", {}) is REMOVED
+
+
+def test_the_names_of_servers_survive_on_measurements_but_not_host_headers() -> None:
+    attributes = {"http.host": "h:80", "http.server_name": "web-1", "http.method": "GET"}
+    assert redactor.measurement_attributes(attributes, {}, "http.server.duration") == {
+        "http.server_name": "web-1",
+        "http.method": "GET",
+    }
+    assert redactor.measurement_attributes(attributes, {}, "http.client.duration") == attributes
+
+
+def test_a_skeleton_holds_exact_usage_and_model_keys_only() -> None:
+    secret = canary()
+    assert redactor.skeleton(
+        {
+            "gen_ai.usage.input_tokens": 3,
+            "gen_ai.request.model": "m",
+            "gen_ai.response.model": f"a {secret}",
+            "gen_ai.operation.name": "chat",
+            "gen_ai.usage.raw": f'{{"x": "{secret}"}}',
+        }
+    ) == {"gen_ai.usage.input_tokens": 3, "gen_ai.request.model": "m"}
+    assert redactor.skeleton(Broken()) == {}
+
+
+def test_the_cost_does_not_grow_with_what_is_dropped() -> None:
+    def cost(size: int) -> float:
+        span = {
+            "gen_ai.input.messages": "x" * size,
+            "my.note": "y" * size,
+            "gen_ai.request.model": "z " * size,
+        }
+        best = math.inf
+        for _ in range(50):
+            started = time.perf_counter()
+            for _ in range(20):
+                redactor.attributes(span, {})
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert cost(2_000_000) < cost(2_000) * 3
