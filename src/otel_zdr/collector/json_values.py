@@ -1,0 +1,165 @@
+"""JSON that holds usage beside content, pruned to its metadata leaves (`otel_zdr.redaction.json_pruning`).
+
+OTTL has no recursion. A parsed text is flattened to dotted paths, one condition decides over every path and
+its leaf, and the nested form is then built again from the leaves that passed: a leaf of the nested form
+stays when the flat one has the same value under its path. What lies deeper than `DEPTH` is dropped, and so
+are keys with a dot in them, which could pretend to be a path.
+
+``ParseJSON`` fails on text that is not JSON, and nothing can ask before; so these statements stand in a
+group of their own where a failure means that nothing is written, and the raw text goes all the same,
+because only the pruned copy is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from otel_zdr.catalogue import shapes, vocabulary
+from otel_zdr.collector import values
+from otel_zdr.collector.keys import PRUNED, Keys
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, words
+from otel_zdr.redaction import json_pruning as p
+
+#: Levels of nesting that are built again.
+DEPTH = 6
+#: How many texts of one item are read, by kind. More than that is not telemetry.
+SLOTS = {shapes.USAGE: 4, shapes.JSON: 4, shapes.PARAMETERS: 2}
+_LETTERS = {shapes.USAGE: "u", shapes.JSON: "r", shapes.PARAMETERS: "p"}
+_BODY = "b"
+
+_F = words(vocabulary._FIGURE_WORDS)
+_ITEM = "(?:[0-9]{1,3}_)?"
+_PLAIN = f"{_ITEM}{_F}(?:_{_ITEM}{_F})*"
+_COUNTING = words(vocabulary._COUNTING)
+_PART = (
+    "(?:usage|tokens|billed_(?:.*_)?units|units_(?:.*_)?billed|"
+    f"{_COUNTING}_(?:.*_)?(?:token|cost)|(?:token|cost)_(?:.*_)?{_COUNTING})"
+)
+_SIDE = words(vocabulary._SIDES)
+_COUNT = "(?:tokens|token_(?:.*_)?count|count_(?:.*_)?token)"
+_MEASURED = words(
+    vocabulary._UNITS | vocabulary._LOOSE_UNITS | vocabulary._TIMES | vocabulary._LENGTHS | {"time", "token"}
+)
+_PARTS = words(p._PARTS)
+_SNAKE_PARTS = words({"response", "llm_output", "response_metadata", "meta", "raw_response", "result"})
+_TEXT_ITEM = r"(?:[0-9]{1,3}\.)?"
+_VENDOR_ID = expression(p._VENDOR_ID)
+_FINISH = f"(?:finish_reason|stop_reason|finishReason|stopReason)={words(p._FINISH)}"
+_TYPE = f"type={words(p._TYPES)}"
+_TIED = f"{words(p._MODEL_KEYS | p._TIED_TEXT)}={values.TOKEN}"
+
+#: Paths of numbers in snake case, by letter: all of these have to match.
+_NUMBERS = {
+    _LETTERS[shapes.USAGE]: (f"^u_[0-9]_(?:{_PLAIN}|(?:metadata_)?{_PLAIN}|timestamp)$",),
+    _LETTERS[shapes.JSON]: (
+        f"^r_[0-9]_{_ITEM}(?:{_SNAKE_PARTS}_{_ITEM})*(?:(?:metrics|timings?)_)?{_PLAIN}$",
+        f"_{_PART}_.|_{_COUNT}.*_{_SIDE}(?:_|$)|_{_SIDE}_(?:.*_)?{_COUNT}(?:_|$)|_(?:metrics|timings?)_(?:.*_)?{_MEASURED}(?:_|$)",
+    ),
+    _LETTERS[shapes.PARAMETERS]: (),
+    _BODY: (
+        f"^b_[0-9]_(?:message_|tool_calls_{_ITEM})*(?:(?:metrics|timings?)_)?(?:{_PLAIN}|index)$",
+        f"_index$|_{_PART}_.|_{_COUNT}.*_{_SIDE}(?:_|$)|_{_SIDE}_(?:.*_)?{_COUNT}(?:_|$)|_(?:metrics|timings?)_(?:.*_)?{_MEASURED}(?:_|$)",
+    ),
+}
+#: Paths of texts with their value, by letter.
+_TEXTS = (
+    rf"u[0-9]\.{_TEXT_ITEM}(?:metadata\.)?(?:{_FINISH}|id={_VENDOR_ID}|{_TIED}"
+    rf"|[A-Za-z_]*(?:request|response)_?[iI]ds?={values.TOKEN})",
+    rf"[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}",
+    rf"r[0-9]\.{_TEXT_ITEM}(?:{_PARTS}\.{_TEXT_ITEM})*(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})",
+    rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",
+    rf"b[0-9]\.(?:message\.|tool_calls\.{_TEXT_ITEM})*(?:{_FINISH}|id={_VENDOR_ID}|role={words(p._ROLES)}|type=function)",
+)
+_FLAGS = rf"^(?:u[0-9]\.{words(p._FLAGS)}|p[0-9]\.{words(p._PARAMETER_NUMBERS)})$"
+_PARAMETER = rf"^p[0-9]\.{words(p._PARAMETER_NUMBERS)}$"
+
+
+def _leaf() -> str:
+    """Whether a flat leaf stays: ``k`` its path, behind a letter that says what it is a part of."""
+    snake = "ToSnakeCase(k)"
+    numbers = [match("k", _PARAMETER)]
+    for patterns in _NUMBERS.values():
+        if patterns:
+            numbers.append(all_of(*(match(snake, pattern) for pattern in patterns)))
+    return any_of(
+        all_of(values.number("v"), "Len(k) <= 255", any_of(*numbers)),
+        all_of("IsString(v)", "Len(v) <= 128", "Len(k) <= 255", match('Concat([k, v], "=")', f"^(?:{'|'.join(_TEXTS)})$")),
+        all_of("IsBool(v)", match("k", _FLAGS)),
+    )
+
+
+def _container(value: str) -> str:
+    return any_of(f"IsMap({value})", f"IsList({value})")
+
+
+def _rebuild(source: str, path: list[str], flat: str, depth: int) -> str:
+    """The container ``source``, which stands under ``path``, with the leaves that ``flat`` holds."""
+    if depth == 0:
+        return f"Filter({source}, (_, z) => false)"
+    key, value = f"k{'abcdefgh'[depth]}", f"v{'abcdefgh'[depth]}"
+    here = [*path, key]
+    # A null must not come through: a mapper that returns nothing fails.
+    leaf = all_of(f"{value} != nil", f'{flat}[Concat([{", ".join(here)}], ".")] == {value}')
+    kept = f"Filter({source}, ({key}, {value}) => {any_of(_container(value), leaf)})"
+    inner = f"When(() => {_container(value)}, {_rebuild(value, here, flat, depth - 1)}, {value})"
+    telling = f"Any({value}, (_, z) => not IsString(z))"
+    # A part that holds nothing but texts says nothing about use: a key called `model` may hold anything.
+    lonely = any_of(f"Len({value}) == 0", all_of(match(path[0], "^r"), f"not {telling}"))
+    return f"Filter(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => not {all_of(_container(value), lonely)})"
+
+
+def _pruned(parsed: str, flat: str) -> Iterator[str]:
+    """Statements that prune every entry of the map ``parsed``."""
+    yield f"set({flat}, {parsed})"
+    # A key with a dot could stand for a path: nested keys are looked at one by one when the form is rebuilt.
+    yield f"flatten({flat}, depth={DEPTH + 1})"
+    yield f"set({flat}, Filter({flat}, (k, v) => {_leaf()}))"
+    yield f"set({parsed}, Filter({parsed}, (_, v) => {_container('v')}))"
+    yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_rebuild('v', ['slot'], flat, DEPTH)}))"
+    yield f"set({parsed}, Filter({parsed}, (slot, v) => Len(v) > 0 and ({match('slot', '^[^r]')} or Any(v, (_, z) => not IsString(z)))))"
+
+
+def prune_body(body: str, cache: str) -> Iterator[str]:
+    """Statements that leave a structured log body, pruned, in ``cache["parsed"]["b0"]``, or nothing."""
+    parsed = f'{cache}["parsed"]'
+    yield f'set({parsed}["b0"], {body})'
+    yield from _pruned(parsed, f'{cache}["flat"]')
+
+
+def prune_json(target: str, cache: str, keys: Keys) -> Iterator[str]:
+    """Statements that write the pruned JSON of the map ``target`` to its entry ``PRUNED``."""
+    all_, parsed = f'{cache}["json"]', f'{cache}["parsed"]'
+    opens = all_of("IsString(v)", match("v", r"^\s*[\[{]"), f"Len(v) <= {shapes.MAX_JSON}")
+    listed = [key for shape in SLOTS for key in keys.structured.get(shape, ())]
+    hint = match("k", r"(?i)(?:usage|metrics|tokens?_?count|token_?usage)[^.]*$")
+    hinted = all_of(opens, hint, f"not {match('k', keys.denied)}")
+    yield f"set({all_}, {target})"
+    yield f"keep_keys({all_}, {texts(listed)})"
+    yield f"set({all_}, Filter({all_}, (_, v) => {any_of('IsMap(v)', 'IsList(v)', opens)}))"
+    yield f'merge_maps({all_}, Filter({target}, (k, v) => {hinted}), "insert")'
+    for shape, slots in SLOTS.items():
+        letter = _LETTERS[shape]
+        part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'
+        yield f"set({part}, {all_})"
+        if shape == shapes.JSON:
+            # Responses, and unlisted keys that speak of usage, which are read as responses.
+            others = [key for other in SLOTS if other != shape for key in keys.structured.get(other, ())]
+            yield f"set({cache}[\"others\"], {all_})"
+            yield f"keep_keys({cache}[\"others\"], {texts(others)})"
+            yield f'set({part}, Filter({part}, (k, _) => {cache}["others"][k] == nil)) where Len({cache}["others"]) > 0'
+        else:
+            yield f"keep_keys({part}, {texts(keys.structured.get(shape, ()))})"
+        yield f"set({names}, Keys({part}))"
+        for slot in range(slots):
+            value = f"{part}[{names}[{slot}]]"
+            yield f'set({parsed}["{letter}{slot}"], ParseJSON({value})) where Len({part}) > {slot} and IsString({value})'
+            yield f'set({parsed}["{letter}{slot}"], {value}) where Len({part}) > {slot} and not IsString({value})'
+    yield from (f"{statement} where {parsed} != nil" for statement in _pruned(parsed, f'{cache}["flat"]'))
+    for shape, slots in SLOTS.items():
+        letter = _LETTERS[shape]
+        part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'
+        for slot in range(slots):
+            value, done = f"{part}[{names}[{slot}]]", f'{parsed}["{letter}{slot}"]'
+            given = f"where Len({part}) > {slot} and {parsed} != nil and {done} != nil"
+            yield f"set({target}[{text(PRUNED)}][{names}[{slot}]], {done}) {given} and not IsString({value})"
+            yield f"set({target}[{text(PRUNED)}][{names}[{slot}]], String({done})) {given} and IsString({value})"

@@ -1,0 +1,114 @@
+"""The catalogue and the operator's words as sets of keys: what the Python tier asks key by key, laid out.
+
+Listed keys become hash sets by shape. Keys that nobody listed (`otel_zdr.catalogue.vocabulary`) become
+regular expressions over the key's words, which the Collector applies only to values that could survive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from otel_zdr import catalogue
+from otel_zdr.catalogue import CONTENT_CLASSES, Rule, lookup, shapes, vocabulary
+from otel_zdr.collector.ottl import words
+from otel_zdr.settings import Settings
+
+#: Attributes that the configuration writes for its own use and for nobody else.
+STATE = "zdr.collector.state"
+PRUNED = "zdr.collector.pruned"
+KEPT_TEXT = "zdr.collector.text"
+REDACTED = "zdr.collector.redacted"
+
+PRUNED_SHAPES = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
+_PLACEHOLDER = re.compile(r"(?<![^.])N(?![^.])")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What may survive, by key.
+
+    Attributes:
+        by_shape: shape → listed keys, without those that hold an index.
+        indexed: shape → expressions of listed keys with an index.
+        caller: listed keys that are the caller's on server and consumer spans.
+        denied: expression of keys that no vocabulary may keep.
+        kept_prefixes: prefixes the operator keeps, each with its dot.
+        structured: shape → listed keys whose JSON is pruned.
+    """
+
+    by_shape: dict[str, tuple[str, ...]]
+    indexed: dict[str, list[str]]
+    caller: tuple[str, ...]
+    denied: str
+    kept_prefixes: tuple[str, ...]
+    structured: dict[str, tuple[str, ...]]
+
+
+def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
+    """Lay out the catalogue under ``settings``. ``also_kept``: further keys that a policy file keeps."""
+    kept = (*settings.keep_keys, *also_kept)
+    exact_kept = {key for key in kept if not key.endswith(".*")}
+    prefixes = tuple(sorted({key[:-1] for key in kept if key.endswith(".*")}))
+    rules = catalogue.exact_rules()
+    for key in [*rules, *exact_kept]:
+        if key in exact_kept or key.startswith(prefixes or ("\0",)):
+            rules[key] = _kept_rule(catalogue.find(key))
+    by_shape: dict[str, list[str]] = defaultdict(list)
+    indexed: dict[str, list[str]] = defaultdict(list)
+    structured: dict[str, list[str]] = defaultdict(list)
+    caller = []
+    for key, rule in sorted(rules.items()):
+        if not rule.keep or key.startswith("zdr.collector."):
+            continue
+        if _PLACEHOLDER.search(key):
+            indexed[rule.shape].append(_indices(key))
+            continue
+        by_shape[rule.shape].append(key)
+        if rule.shape in PRUNED_SHAPES:
+            structured[rule.shape].append(key)
+        if rule.server_class is not None:
+            caller.append(key)
+    return Keys(
+        by_shape={shape: tuple(found) for shape, found in by_shape.items()},
+        indexed=dict(indexed),
+        caller=tuple(caller),
+        denied=_denied(rules),
+        kept_prefixes=prefixes,
+        structured={shape: tuple(found) for shape, found in structured.items()},
+    )
+
+
+def _kept_rule(rule: Rule | None) -> Rule:
+    if rule is not None and rule.keep and rule.server_class is None:
+        return rule
+    return Rule("other_metadata", True, shapes.SCALAR)
+
+
+def _indices(key: str) -> str:
+    return _PLACEHOLDER.sub("[0-9]+", re.escape(key))
+
+
+def _denied(rules: dict[str, Rule]) -> str:
+    """What the vocabulary must not keep: keys that a source lists as content, and what stands below them.
+
+    Below a key that no source has anything below, the vocabulary may speak as below any unknown key.
+    """
+    known = catalogue._lookup
+    spelt = {key for key, rule in rules.items() if not rule.keep and vocabulary.classify(key, known.words)}
+    parents = {".".join(parts[:n]) for key in rules for parts in [key.split(".")] for n in range(1, len(parts))}
+    below = {
+        key
+        for key, rule in rules.items()
+        if not rule.keep and rule.content_class in CONTENT_CLASSES and "." in key and key in parents
+    }
+    below |= {key for key, rule in known.tails.items() if not rule.keep} - lookup._OPEN_PREFIXES
+    below = {key for key in below if not _PLACEHOLDER.search(key) and not _covered(key, below)}
+    spelt = {key for key in spelt if not _covered(key, below)}
+    return f"^(?:{words(below)}\\..*|{words(spelt)})$"
+
+
+def _covered(key: str, prefixes: set[str]) -> bool:
+    parts = key.split(".")
+    return any(".".join(parts[:length]) in prefixes for length in range(1, len(parts)))

@@ -1,0 +1,64 @@
+"""Writing statements of the OpenTelemetry Transformation Language (OTTL) and regular expressions in RE2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+#: Switches the lambdas of OTTL on; without it a configuration that uses them does not start.
+LAMBDA_GATE = "ottl.functions.enableLambda"
+
+
+def text(value: str) -> str:
+    """A text literal."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def texts(values: Iterable[str]) -> str:
+    """A list of text literals, sorted, so that the same settings always give the same file."""
+    return "[" + ", ".join(text(value) for value in sorted(set(values))) + "]"
+
+
+def exactly(*alternatives: str) -> str:
+    """An anchored regular expression that matches one of the expressions."""
+    return "^(?:" + "|".join(alternatives) + ")$"
+
+
+def words(values: Iterable[str]) -> str:
+    """A regular expression that matches one of the plain texts; shared beginnings are written once."""
+    tree: dict[str, dict] = {}  # type: ignore[type-arg]
+    for value in sorted(set(values)):
+        node = tree
+        for character in value:
+            node = node.setdefault(character, {})
+        node[""] = {}
+    return _expression(tree)
+
+
+def _expression(node: dict[str, dict]) -> str:  # type: ignore[type-arg]
+    branches = []
+    for character, below in node.items():
+        if character:
+            branches.append(re.escape(character) + _expression(below))
+    if not branches:
+        return ""
+    if "" in node:
+        return f"(?:{'|'.join(branches)})?"
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+def match(value: str, pattern: str) -> str:
+    return f"IsMatch({value}, {text(pattern)})"
+
+
+def any_of(*conditions: str) -> str:
+    return "(" + " or ".join(conditions) + ")"
+
+
+def all_of(*conditions: str) -> str:
+    return "(" + " and ".join(conditions) + ")"
+
+
+def expression(pattern: str | re.Pattern[str]) -> str:
+    """The text of a regular expression of the core, compiled there or not."""
+    return pattern if isinstance(pattern, str) else pattern.pattern

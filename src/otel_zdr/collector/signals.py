@@ -1,0 +1,224 @@
+"""The statement groups of traces, logs and metrics: every place an item has, in order.
+
+Each group is one walk over the items of a context. What arrives under the names that the configuration
+uses for itself is removed first, so that nobody can decide or write anything from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from otel_zdr.collector import json_values, names, values
+from otel_zdr.collector.attributes import clean_attributes
+from otel_zdr.collector.keys import KEPT_TEXT, PRUNED, REDACTED, STATE, Keys
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, words
+from otel_zdr.collector.who import Who, decide_item, shared_is_clean
+from otel_zdr.redaction import frames, naming, redactor
+
+#: The metric whose measurements nobody may see is renamed to this, and dropped by the filter processor.
+DROPPED = "zdr.collector.dropped"
+_SERVER = any_of("span.kind == SPAN_KIND_SERVER", "span.kind == SPAN_KIND_CONSUMER")
+#: Of the lines of the grammar, those that no line of prose or code is: a single word could be content.
+_TELLING = (
+    "^(?:.*:[0-9]+ .*|[+].*|.*(?:Error|Exception|Warning|Group|Interrupt|Exit|Iteration|Timeout|Cancelled|Failure))$"
+)
+_LINE = f"^{frames.LINE}$"
+#: W3C `ot`: what a sampler writes (`otel_zdr.redaction.redactor`).
+_ENTRY = "(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})"
+_SAMPLING = f"{_ENTRY}(?:;{_ENTRY}){{0,3}}"
+_TEMPLATE = r"^[\x20-\x7e]{1,200}$"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Statements of one context. ``silent``: a failure writes nothing, and nothing depends on it."""
+
+    context: str
+    statements: tuple[str, ...]
+    conditions: tuple[str, ...] = ()
+    silent: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the statements are made from."""
+
+    keys: Keys
+    who: Who
+    trust_sdk_marks: bool
+
+
+def trace_groups(plan: Plan) -> list[Group]:
+    own = ("span.attributes", "scope.attributes", "resource.attributes")
+    return [
+        *_reset(plan, "trace"),
+        Group("span", tuple(_forget("span.attributes"))),
+        Group("spanevent", tuple(_forget("spanevent.attributes"))),
+        *_decision(plan, "span", own[1:]),
+        _when(plan, "spanevent", "span", _pruned("spanevent", plan), silent=True),
+        _when(plan, "spanevent", "span", _span_event(plan)),
+        _when(plan, "span", "span", _pruned("span", plan), silent=True),
+        _when(plan, "span", "span", _span(plan)),
+        *_shared(plan, always=False),
+    ]
+
+
+def log_groups(plan: Plan) -> list[Group]:
+    return [
+        *_reset(plan, "log"),
+        Group("log", tuple(_forget("log.attributes"))),
+        *_decision(plan, "log", ("scope.attributes", "resource.attributes")),
+        _when(plan, "log", "log", _pruned("log", plan), silent=True),
+        _when(plan, "log", "log", _log(plan)),
+        *_shared(plan, always=False),
+    ]
+
+
+def metric_groups(plan: Plan) -> list[Group]:
+    """Instrument, scope and resource are shared by all workspaces and cleaned for all of them."""
+    return [
+        *_reset(plan, "metric"),
+        Group("datapoint", tuple(_forget("datapoint.attributes"))),
+        *_decision(plan, "datapoint", ()),
+        _when(plan, "exemplar", "datapoint", ["keep_keys(exemplar.filtered_attributes, [])"]),
+        _when(plan, "datapoint", "datapoint", _data_point(plan)),
+        Group("metric", tuple(_metric(plan))),
+        *_shared(plan, always=True),
+    ]
+
+
+def _reset(plan: Plan, signal: str) -> list[Group]:
+    del signal
+    return [
+        Group("resource", tuple(_forget("resource.attributes"))),
+        Group("scope", tuple(_forget("scope.attributes"))),
+    ]
+
+
+def _forget(attributes: str) -> Iterator[str]:
+    # A sender may write the same key twice, and `delete_key` would take only the first.
+    yield f"delete_matching_keys({attributes}, {text('^zdr[.]collector[.]')})"
+
+
+def _decision(plan: Plan, context: str, shared: tuple[str, ...]) -> list[Group]:
+    if plan.who.everything:
+        return []
+    return [Group(context, tuple(decide_item(context, plan.who, shared)))]
+
+
+def _when(
+    plan: Plan, context: str, item: str, statements: Iterable[str], silent: bool = False
+) -> Group:
+    conditions = () if plan.who.everything else (f'{item}.attributes["{STATE}"] == true',)
+    return Group(context, tuple(statements), conditions, silent)
+
+
+def _pruned(context: str, plan: Plan) -> Iterator[str]:
+    yield from json_values.prune_json(f"{context}.attributes", f"{context}.cache", plan.keys)
+
+
+def _frames(attributes: str, cache: str) -> Iterator[str]:
+    """Stack traces in the frame grammar pass line by line; everything else of an exception's text goes."""
+    trace = f'{attributes}["exception.stacktrace"]'
+    yield f'set({cache}["trace"], {trace}) where IsString({trace}) and Len({trace}) <= 32768'
+    lines = f'Filter(Split({cache}["trace"], "\\n"), (_, l) => {all_of(match("l", _LINE), match("l", _TELLING))})'
+    yield f'set({cache}["frames"], Concat({lines}, "\\n")) where {cache}["trace"] != nil'
+
+
+def _put_frames(attributes: str, cache: str) -> str:
+    kept = f'{cache}["frames"]'
+    return f'set({attributes}["exception.stacktrace"], {kept}) where {kept} != nil and {match(kept, ":[0-9]")}'
+
+
+def _span(plan: Plan) -> Iterator[str]:
+    target, cache = "span.attributes", "span.cache"
+    yield from _frames(target, cache)
+    yield from clean_attributes(target, cache, plan.keys, _SERVER)
+    yield _put_frames(target, cache)
+    yield from names.span_name(plan.who.keep_names, plan.trust_sdk_marks)
+    yield 'set(span.status.message, "") where span.status.message != ""'
+    sampling = 'span.trace_state["ot"]'
+    shape = match(sampling, f"^(?:{_SAMPLING})$")
+    yield f'set({cache}["ot"], {sampling}) where span.trace_state != "" and Len({sampling}) <= 64 and {shape}'
+    yield 'set(span.trace_state, "") where span.trace_state != ""'
+    yield f'set(span.trace_state, Concat(["ot=", {cache}["ot"]], "")) where {cache}["ot"] != nil'
+    # The attributes of a single link cannot be reached, so links go whole.
+    yield "set(span.links, nil)"
+    yield f'set({target}["{REDACTED}"], true)'
+
+
+def _span_event(plan: Plan) -> Iterator[str]:
+    target, cache = "spanevent.attributes", "spanevent.cache"
+    yield from _frames(target, cache)
+    yield from clean_attributes(target, cache, plan.keys, _SERVER)
+    yield _put_frames(target, cache)
+    trusted = names.trusted_name("spanevent.name", "span.attributes") if plan.trust_sdk_marks else "false"
+    yield names.event_name("spanevent.name", plan.who.keep_names, "event", trusted)
+
+
+def _log(plan: Plan) -> Iterator[str]:
+    target, cache = "log.attributes", "log.cache"
+    if plan.trust_sdk_marks:
+        marked = f'{target}["zdr.redacted"] == true'
+        template = all_of(marked, "IsString(log.body)", "Len(log.body) <= 200", match("log.body", _TEMPLATE))
+        yield f'set({cache}["template"], log.body) where {template}'
+    yield from _frames(target, cache)
+    yield from clean_attributes(target, cache, plan.keys)
+    yield _put_frames(target, cache)
+    for statement in json_values.prune_body("log.body", cache):
+        joined = "and" if " where " in statement else "where"
+        yield f"{statement} {joined} IsMap(log.body)"
+    pruned = f'{cache}["parsed"]["b0"]'
+    yield 'set(log.body, "") where log.body != nil and not IsMap(log.body)'
+    yield f"keep_keys(log.body, []) where IsMap(log.body)"
+    yield f'set(log.body, {pruned}) where IsMap(log.body) and {cache}["parsed"] != nil and IsMap({pruned})'
+    yield 'set(log.body, "") where IsMap(log.body) and Len(log.body) == 0'
+    if plan.trust_sdk_marks:
+        yield f'set(log.body, {cache}["template"]) where {cache}["template"] != nil'
+    trusted = names.trusted_name("log.event_name", target) if plan.trust_sdk_marks else "false"
+    yield names.event_name("log.event_name", plan.who.keep_names, "", trusted)
+    level = match("log.severity_text", f"^(?i:{words(naming._LEVELS)})[234]*$")
+    yield f'set(log.severity_text, "") where log.severity_text != "" and not {level}'
+    yield f'set({target}["{REDACTED}"], true)'
+
+
+def _data_point(plan: Plan) -> Iterator[str]:
+    yield from clean_attributes("datapoint.attributes", "datapoint.cache", plan.keys)
+    if not plan.who.everything:
+        unknown = f"not {names.is_instrument('metric.name', plan.who.keep_names)}"
+        yield f'set(datapoint.attributes["{STATE}"], {text(DROPPED)}) where {unknown}'
+
+
+def _metric(plan: Plan) -> Iterator[str]:
+    yield 'set(metric.description, "") where metric.description != ""'
+    yield "keep_keys(metric.metadata, [])"
+    yield f'set(metric.unit, "") where metric.unit != "" and not {_token("metric.unit", "|[{][A-Za-z0-9_.-]{1,62}[}]|%|[{]?[A-Za-z0-9_.-]{1,32}[}]?/[{]?[A-Za-z0-9_.-]{1,32}[}]?")}'
+    if plan.who.everything:
+        yield f"set(metric.name, {text(DROPPED)}) where not {names.is_instrument('metric.name', plan.who.keep_names)}"
+
+
+def _token(path: str, more: str = "") -> str:
+    return all_of(f"Len({path}) <= 128", match(path, f"^(?:{values.TOKEN}{more})$"))
+
+
+def _shared(plan: Plan, always: bool) -> list[Group]:
+    schema = expression(redactor._SCHEMA_URL)
+    groups = []
+    for context in ("scope", "resource"):
+        attributes = f"{context}.attributes"
+        statements = [
+            *clean_attributes(attributes, f"{context}.cache", plan.keys, unlisted=False),
+            f'set({context}.schema_url, "") where {context}.schema_url != "" and'
+            f" not {all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$'))}",
+        ]
+        if context == "scope":
+            statements.append(names.scope_name(plan.who.keep_names))
+            statements.append(f'set(scope.version, "") where scope.version != "" and not {_token("scope.version")}')
+        conditions = () if always or plan.who.everything else (shared_is_clean(attributes),)
+        groups.append(Group(context, tuple(statements), conditions))
+    if not plan.who.everything and not always:
+        groups += [
+            Group(context, (f'delete_key({context}.attributes, "{STATE}")',)) for context in ("scope", "resource")
+        ]
+    return groups

@@ -1,0 +1,79 @@
+"""The shapes of the catalogue as conditions on one value.
+
+Every condition looks at the type first and at the length before the characters, and none of them can fail
+whatever the value is: a failing condition would refuse the whole batch and quote the value in the log.
+"""
+
+from __future__ import annotations
+
+from otel_zdr.catalogue import shapes
+from otel_zdr.collector.ottl import all_of, any_of, exactly, expression, match, words
+
+_CHARACTER = "[A-Za-z0-9._:@+-]"
+#: A token; ``//`` never occurs in an id, only in an address.
+TOKEN = f"(?:(?:/?{_CHARACTER})+/?|/)"
+ROUTE = "(?:(?:/?[A-Za-z0-9._:@+{}<>*-])+/?|/)"
+QUALNAME = f"(?:(?:/?(?:{_CHARACTER}|<(?:locals|lambda|module|genexpr)>))+/?|/)"
+DECIMAL = expression(shapes.DECIMAL_PATTERN)
+TIMESTAMP = expression(shapes.TIMESTAMP_PATTERN)
+TOKEN_LIST = rf'\[\s*"{TOKEN}"(?:\s*,\s*"{TOKEN}"){{0,{shapes.MAX_TOKENS - 1}}}\s*\]'
+
+
+def _text(value: str, longest: int, pattern: str) -> str:
+    return all_of(f"IsString({value})", f"Len({value}) <= {longest}", match(value, f"^{pattern}$"))
+
+
+def number(value: str) -> str:
+    return any_of(f"IsInt({value})", f"IsDouble({value})")
+
+
+def token(value: str) -> str:
+    return _text(value, shapes.MAX_TOKEN, TOKEN)
+
+
+def tokens(value: str) -> str:
+    """A token, a number, a list of tokens, or such a list as JSON text."""
+    items = all_of(
+        f"IsList({value})", f"Len({value}) <= {shapes.MAX_TOKENS}", f"All({value}, (_, e) => {token('e')})"
+    )
+    return any_of(token(value), number(value), items, _text(value, 2048, TOKEN_LIST))
+
+
+def scalar(value: str) -> str:
+    return any_of(tokens(value), f"IsBool({value})")
+
+
+def usage(value: str) -> str:
+    """A figure. JSON under a usage key is pruned elsewhere."""
+    return any_of(number(value), _text(value, 38, DECIMAL))
+
+
+def timing(value: str) -> str:
+    return any_of(number(value), _text(value, 48, f'(?:{TIMESTAMP}|"{TIMESTAMP}")'))
+
+
+#: What one condition decides for all keys of a shape.
+CONDITIONS = {
+    shapes.NUMBER: number,
+    shapes.USAGE: usage,
+    shapes.TIMING: timing,
+    shapes.TOKEN: token,
+    shapes.TOKENS: tokens,
+    shapes.SCALAR: scalar,
+}
+
+#: Texts of closed shapes, by shape.
+CLOSED = {
+    shapes.ROUTE: ROUTE,
+    shapes.QUALNAME: QUALNAME,
+    shapes.TOKEN: TOKEN,
+    **{shapes.ENUM_PREFIX + name: words(allowed) for name, allowed in shapes.ENUMS.items()},
+}
+
+
+def closed(key: str, value: str, patterns: dict[str, list[str]]) -> str:
+    """A text whose shape depends on its key. ``patterns``: shape → expressions of the keys that have it."""
+    pairs = [f"(?:{'|'.join(keys)})={CLOSED[shape]}" for shape, keys in sorted(patterns.items())]
+    return all_of(
+        f"IsString({value})", f"Len({value}) <= 192", match(f'Concat([{key}, {value}], "=")', exactly(*pairs))
+    )
