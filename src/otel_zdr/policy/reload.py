@@ -187,7 +187,7 @@ class PolicySource:
         self._recovered("bad")
         unsettled = (*(old for old in state.unsettled if not _outdated(old, reading)), reading)
         if len(unsettled) > _MAX_UNSETTLED:
-            unsettled = (_everything(unsettled), reading)
+            unsettled = (_everything(unsettled[:-1]), reading)
         layers = [old.rules for old in reversed(unsettled)]
         self._hold(state._replace(unsettled=unsettled, policy=_strictest([*layers, *state.settled])))
 
@@ -320,15 +320,20 @@ def _same(one: Policy, other: Policy) -> bool:
 
 
 def _outdated(old: _Reading, new: _Reading) -> bool:
-    """Whether nothing is lost when ``old`` is forgotten over ``new``."""
-    return old.content == new.content or (
-        new.version > old.version and new.rules.at_least_as_strict_as(old.rules)
-    )
+    """Whether nothing is lost when ``old`` is forgotten over ``new``, whatever settles later."""
+    if old.content == new.content:
+        return True
+    replaced = new.version > old.version or new.content.startswith(old.content)
+    return replaced and new.rules.at_least_as_strict_as(old.rules)
 
 
-def _everything(readings: Iterable[_Reading]) -> _Reading:
+def _everything(readings: tuple[_Reading, ...]) -> _Reading:
+    """A reading that is stricter than all of these, and the beginning of what all of them begin."""
     _log.warning("the policy file keeps changing: until it does not, everything is under ZDR")
-    return _Reading(b"\0", CLOSED.rules[0], max(reading.version for reading in readings))
+    longest = max((reading.content for reading in readings), key=len)
+    grows = all(longest.startswith(reading.content) for reading in readings)
+    version = max(reading.version for reading in readings)
+    return _Reading(longest if grows else b"\0", CLOSED.rules[0], version)
 
 
 def _settle_past(state: _State, reading: _Reading) -> _State:
