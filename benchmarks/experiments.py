@@ -22,7 +22,7 @@ from systems import PEERS, requirements, systems
 
 SMALL, MIDDLE, LARGE = 4_096, 40_960, 204_800
 SYSTEMS = systems()
-CLIENTS = Path(__file__).with_name("clients.py")
+CLIENTS = ("openai", "openai, async", "inworld-tts")  # of clients.py
 OURS = ("zdr", "zdr-evidence-off", "zdr-10000", "zdr-all", "zdr-other", "zdr-none")
 PEER_SYSTEMS = tuple(
     s.name for s in SYSTEMS.values() if s.environment in PEERS and not s.name.startswith("none")
@@ -41,6 +41,10 @@ def otlp(name: str, size: int, compression: str) -> Point:
     return Point("otlp", SYSTEMS[name], (("size", size), ("compression", compression)))
 
 
+def chunks(name: str, client: str) -> Point:
+    return Point("chunks", SYSTEMS[name], (("client", client),))
+
+
 def held(name: str, count: int) -> Point:
     return Point("held", SYSTEMS[name], (("size", SMALL), ("count", count)))
 
@@ -54,7 +58,6 @@ class Results:
     wire_bytes: dict[Point, float] = field(default_factory=dict)
     startup_seconds: dict[str, list[float]] = field(default_factory=dict)
     installing_seconds: list[float] = field(default_factory=list)
-    chunk_seconds: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -102,7 +105,7 @@ class Run:
             for name in ("none@zdr", "zdr", "zdr-evidence-off", "zdr-other")
             if not self._quick or (compression == "none" and name in ("none@zdr", "zdr"))
         ]
-        with _sink() as endpoint:
+        with _serving("sink.py") as endpoint:
 
             def count(worker: Worker) -> None:
                 took = _told(endpoint)
@@ -147,21 +150,11 @@ class Run:
             self._progress(f"  round {turn}/{rounds}", passing=True)
 
     def chunks(self) -> None:
-        """CPU per chunk of a stream through a wrapped client and through a bare one (clients.py)."""
-        if not CLIENTS.exists():
-            self.results.failures["chunks"] = "benchmarks/clients.py is missing"
-            return
-        with self._failing("chunks"):
-            command = [
-                str(python_of("clients")),
-                str(CLIENTS),
-                "--json",
-                *(["--quick"] if self._quick else []),
-            ]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-            if done.returncode:
-                raise Failed(done.stderr.strip()[-600:])
-            self.results.chunk_seconds = json.loads(done.stdout)
+        """CPU per chunk of a stream through a wrapped client and through a bare one."""
+        with _serving("clients.py") as endpoint:
+            points = [chunks(name, client) for client in CLIENTS for name in ("none@zdr", "zdr")]
+            effort = Effort(self._effort.generations, self._effort.rounds, 0)
+            self._alternate(points, {"endpoint": endpoint}, effort=effort)
 
     def _each(self, what: str, points: list[Point]) -> Iterator[tuple[str, dict[str, Any]]]:
         """System name and answer of each point; nothing here is timed, so two run at once."""
@@ -220,9 +213,9 @@ def _instrumented_process(environment: str) -> float:
 
 
 @contextlib.contextmanager
-def _sink() -> Iterator[str]:
+def _serving(script: str) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("sink.py"))],
+        [sys.executable, str(Path(__file__).with_name(script))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import experiments
-from experiments import LARGE, MIDDLE, OURS, PEER_SYSTEMS, SMALL, SYSTEMS, Results, spans
+from experiments import CLIENTS, LARGE, MIDDLE, OURS, PEER_SYSTEMS, SMALL, SYSTEMS, Results, spans
 from measuring import Point, Spread
 from plot import Bar, bars, number
 
@@ -97,12 +97,9 @@ def rows(results: Results) -> list[Row]:
         Row("OTLP/HTTP, ZDR off ÷ on, 40 kB", end_to_end(MIDDLE, "none"), 3, at_most=False),
         Row("10,000 workspaces ÷ 1", ratio(span_added("zdr-10000"), span_added("zdr")), 1.1),
     ]
-    for client, seconds in results.chunk_seconds.items():
-        table.append(
-            Row(f"stream chunk, wrapped ÷ bare: {client}", ratio(seconds["wrapped"], seconds["bare"]), 1.05)
-        )
-    if not results.chunk_seconds:
-        table.append(Row("stream chunk, wrapped ÷ bare", [], 1.05))
+    for client in CLIENTS:
+        wrapped, bare = (cost(results, experiments.chunks(name, client)) for name in ("zdr", "none@zdr"))
+        table.append(Row(f"stream chunk, wrapped ÷ bare: {client}", ratio(wrapped, bare), 1.05))
     table.append(Row("start of an instrumented process, added CPU", startup, 60, unit=" ms"))
     table += [
         Row("evidence off: added ÷ evidence on", ratio(span_added("zdr-evidence-off"), span_added("zdr"))),

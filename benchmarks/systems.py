@@ -23,6 +23,7 @@ _INSTRUMENTED = (
     f"opentelemetry-exporter-otlp=={SDK}",
     f"opentelemetry-distro=={CONTRIB}",
     "openai==3.57.0",
+    "inworld-tts==1.2.1",
 )
 _OTLP = "opentelemetry-exporter-otlp-proto-http"
 

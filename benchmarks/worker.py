@@ -1,9 +1,9 @@
 """One measured configuration, in a process of its own: ``python worker.py TASK SYSTEM [NAME=VALUE ...]``.
 
-Tasks that are timed (``spans``, ``logs``, ``otlp``) answer a line ``{"ready": ...}`` and then, for each line
-read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can
-alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a
-single line.
+Tasks that are timed (``spans``, ``logs``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then, for
+each line read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can
+alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a single
+line.
 """
 
 from __future__ import annotations
@@ -149,6 +149,13 @@ def otlp(system: Any, size: int, endpoint: str, compression: str) -> None:
     serve(run, units, 0)
 
 
+def chunks(system: Any, client: str, endpoint: str) -> None:
+    """Chunks of a stream through an official client."""
+    import clients
+
+    serve(clients.prepare(system, client, endpoint), 2 * clients.CHUNKS, 0)
+
+
 def held(system: Any, size: int, count: int) -> None:
     """Bytes that the queue of the batch processor keeps alive per span, contents made anew for each span."""
     import random
@@ -197,7 +204,7 @@ def main(arguments: list[str]) -> None:
     elif task == "startup":
         startup(system)
     else:
-        {"spans": spans, "logs": logs, "otlp": otlp, "held": held}[task](system, **given)
+        {"spans": spans, "logs": logs, "otlp": otlp, "chunks": chunks, "held": held}[task](system, **given)
 
 
 def startup(system: Any) -> None:
