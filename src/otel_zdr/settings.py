@@ -144,7 +144,9 @@ class Settings:
             for item in items:
                 if any(character in item for character in "*?["):
                     _wrong(
-                        "workspaces", item, "ids without patterns (patterns belong in the policy file), or `*` alone"
+                        "workspaces",
+                        item,
+                        "ids without patterns (patterns belong in the policy file), or `*` alone",
                     )
                 if len(item) > _MAX_WORKSPACE:
                     _wrong("workspaces", f"{item[:16]}…", f"ids of at most {_MAX_WORKSPACE} characters")

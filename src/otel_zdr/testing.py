@@ -120,7 +120,9 @@ class CapturingMetricExporter(_Capturing, MetricExporter):
         MetricExporter.__init__(self, **kwargs)
         _Capturing.__init__(self)
 
-    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any
+    ) -> MetricExportResult:
         self.requests.append(encode_metrics(metrics_data).SerializeToString())
         return MetricExportResult.SUCCESS
 
@@ -167,7 +169,9 @@ def assert_no_content(data: bytes, texts: Iterable[str]) -> None:
     """
     for index, text in enumerate(texts):
         for form in forms(text):
-            assert form not in data, f"text {index} of {len(text)} characters was found in {len(data)} exported bytes"
+            assert form not in data, (
+                f"text {index} of {len(text)} characters was found in {len(data)} exported bytes"
+            )
 
 
 def assert_metadata_kept(data: bytes, values: Iterable[str]) -> None:

@@ -134,7 +134,7 @@ def ambient(context: Context | None = None) -> frozenset[str]:
     return frozenset(entry.id for entry in entries)
 
 
-class workspace:  # noqa: N801 - reads as a verb: with workspace("clinic-7"):
+class workspace:
     """Declare that everything inside is for a workspace. Context manager and decorator.
 
     Works on functions, coroutines, generators and async generators. Nesting adds; leaving removes

@@ -208,7 +208,11 @@ def meter_scope(p: Any, c: str) -> None:
     p.meter_provider.get_meter(c, c, attributes={"a": c}).create_counter("gen_ai.client.token.usage").add(1)
 
 
-PLACES = [value for value in list(globals().values()) if callable(value) and getattr(value, "__module__", "") == __name__ and value is not token]
+PLACES = [
+    value
+    for value in list(globals().values())
+    if callable(value) and getattr(value, "__module__", "") == __name__ and value is not token
+]
 TOKEN_ONLY = {trace_state, instrument_name}
 
 
@@ -239,14 +243,19 @@ def test_content_in_this_place_is_gone_under_zdr(make_pipeline: Any, place: Any,
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_the_same_content_is_there_when_the_workspace_is_not_under_zdr(make_pipeline: Any, place: Any) -> None:
+def test_the_same_content_is_there_when_the_workspace_is_not_under_zdr(
+    make_pipeline: Any, place: Any
+) -> None:
     """The positive control: the canary does reach the exporter of another workspace."""
     otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))
     p = make_pipeline({"service.name": "test", "workspace.id": "studio"})
     planted, searched = text_for(place)
     place(p, planted)
     data = p.collect()
-    if place in (scope_name, instrument_description, instrument_unit, meter_scope) and not p.metric_exporter.requests:
+    if (
+        place in (scope_name, instrument_description, instrument_unit, meter_scope)
+        and not p.metric_exporter.requests
+    ):
         assert searched.encode() in data
         return
     if place in (instrument_description, instrument_unit, meter_scope):

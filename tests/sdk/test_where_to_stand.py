@@ -168,7 +168,9 @@ def test_a_span_that_tightens_late_is_cleaned_then() -> None:
     exporter = CapturingSpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     made = canary()
-    span: Any = provider.get_tracer("t").start_span(made, attributes={"workspace.id": "studio", "app.note": made})
+    span: Any = provider.get_tracer("t").start_span(
+        made, attributes={"workspace.id": "studio", "app.note": made}
+    )
     span.add_event(made)
     child: Any = provider.get_tracer("t").start_span(
         made, context=trace_context(span), attributes={"app.note": made}
@@ -227,8 +229,14 @@ def test_content_is_gone_before_it_is_queued() -> None:
     marker = made + "!"
     del made
     gc.collect()
-    held = [item for item in gc.get_objects() if isinstance(item, dict) and any(v == marker[:-1] for v in item.values() if isinstance(v, str))]
-    assert all("made" in item or "marker" in item for item in held if item is not globals()), "something keeps the content"
+    held = [
+        item
+        for item in gc.get_objects()
+        if isinstance(item, dict) and any(v == marker[:-1] for v in item.values() if isinstance(v, str))
+    ]
+    assert all("made" in item or "marker" in item for item in held if item is not globals()), (
+        "something keeps the content"
+    )
     provider.shutdown()
     assert_no_content(exporter.data, [marker[:-1]])
 
@@ -295,7 +303,9 @@ def test_log_processors_registered_before_ours_see_cleaned_records(processor: st
     exporter = CapturingLogExporter()
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(
-        SimpleLogRecordProcessor(exporter) if processor == "simple first" else BatchLogRecordProcessor(exporter)
+        SimpleLogRecordProcessor(exporter)
+        if processor == "simple first"
+        else BatchLogRecordProcessor(exporter)
     )
     provider.add_log_record_processor(otel_zdr.ZDRLogRecordProcessor())
     provider.get_logger("t").emit(LogRecord(body=made, event_name=made, attributes={"a": made}))

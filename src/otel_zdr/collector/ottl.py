@@ -52,11 +52,17 @@ def match(value: str, pattern: str) -> str:
 
 
 def any_of(*conditions: str) -> str:
-    return "(" + " or ".join(conditions) + ")"
+    """One of the conditions, in parentheses. The parser of OTTL slows down with every level of them."""
+    return conditions[0] if len(conditions) == 1 else "(" + " or ".join(conditions) + ")"
 
 
 def all_of(*conditions: str) -> str:
-    return "(" + " and ".join(conditions) + ")"
+    """All of the conditions; as ``and`` binds tighter than ``or``, without parentheses."""
+    return " and ".join(conditions)
+
+
+def unless(condition: str) -> str:
+    return f"not ({condition})"
 
 
 def expression(pattern: str | re.Pattern[str]) -> str:

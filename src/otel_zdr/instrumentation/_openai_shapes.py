@@ -180,7 +180,7 @@ def served_by(call: Call, response: Any) -> None:
     attempts = list(items(get(get(response, "metadata"), "attempts")))
     if not attempts:
         return
-    served = attempts[-1]  # the ones before it failed
+    served = next((a for a in reversed(attempts) if get(a, "success") is not False), attempts[-1])
     provider = text(get(served, "provider"))
     if provider is not None:
         name = provider.lower()

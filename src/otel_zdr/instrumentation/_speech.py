@@ -60,8 +60,8 @@ def text(value: object) -> str | None:
     return str(getattr(value, "value", value))
 
 
-def pcm_seconds_per_byte(encoding: object, sample_rate: Any, channels: Any = 1) -> float | None:
-    """Seconds of audio in one byte of a raw encoding; None for a container, whose bytes do not tell."""
+def pcm_bytes_per_second(encoding: object, sample_rate: Any, channels: Any = 1) -> int | None:
+    """Bytes that a second of a raw encoding takes; None for a container, whose bytes do not tell."""
     size = _SAMPLE_BYTES.get(text(encoding) or "")
     try:
         rate, count = int(sample_rate), int(channels or 1)
@@ -69,7 +69,7 @@ def pcm_seconds_per_byte(encoding: object, sample_rate: Any, channels: Any = 1) 
         return None
     if size is None or rate <= 0 or count <= 0:
         return None
-    return 1 / float(size * rate * count)
+    return size * rate * count
 
 
 class Speech(Observer):
@@ -78,7 +78,7 @@ class Speech(Observer):
     What the server counts (`characters`, `seconds`) wins over what was counted here.
     """
 
-    __slots__ = ("_in", "_out", "characters", "counted", "heard_bytes", "per_byte", "seconds")
+    __slots__ = ("_in", "_out", "characters", "counted", "heard_bytes", "byte_rate", "seconds")
 
     def __init__(self, spoken: object = None) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Speech(Observer):
         self.counted = -1  # characters handed over so far, -1: this call speaks nothing
         self.seconds: float | None = None  # as the server counts
         self.heard_bytes = 0  # audio handed over so far
-        self.per_byte: float | None = None
+        self.byte_rate: int | None = None
         self._in: list[str] = []
         self._out: dict[object, str] = {}
         if isinstance(spoken, str):
@@ -116,8 +116,8 @@ class Speech(Observer):
             call.characters(self.counted)
         if self.seconds is not None:
             call.audio_seconds(self.seconds)
-        elif self.per_byte is not None and self.heard_bytes:
-            call.audio_seconds(self.heard_bytes * self.per_byte)
+        elif self.byte_rate is not None and self.heard_bytes:
+            call.audio_seconds(self.heard_bytes / self.byte_rate)
         if self._in:
             call.text_in("".join(self._in))
             self._in = []
@@ -351,7 +351,7 @@ __all__ = [
     "error_word",
     "is_false",
     "is_true",
-    "pcm_seconds_per_byte",
+    "pcm_bytes_per_second",
     "text",
     "watch",
 ]

@@ -17,7 +17,7 @@ from ._call import INTERRUPTED, Call
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
-from ._speech import Speech, connection_ended, error_word, pcm_seconds_per_byte, text, watch
+from ._speech import Speech, connection_ended, error_word, pcm_bytes_per_second, text, watch
 from ._telemetry import Telemetry
 from ._wrap import Wrapper, async_call, begin, done, sync_call
 
@@ -173,7 +173,7 @@ class _Streaming:
         )
         if call is not None:
             session = _Session()
-            session.per_byte = pcm_seconds_per_byte(
+            session.byte_rate = pcm_bytes_per_second(
                 getattr(parameters, "encoding", None) or "pcm_s16le", getattr(parameters, "sample_rate", None)
             )
             call.on_end = session.finish

@@ -23,7 +23,7 @@ from ._speech import (
     entered_call,
     error_word,
     is_true,
-    pcm_seconds_per_byte,
+    pcm_bytes_per_second,
     text,
 )
 from ._telemetry import Telemetry
@@ -229,7 +229,7 @@ class _Connect:
         if call is not None:
             reader = self._reader("" if speaks else None)
             if not speaks:
-                reader.per_byte = pcm_seconds_per_byte(
+                reader.byte_rate = pcm_bytes_per_second(
                     query_parameter(kwargs, "encoding"),
                     query_parameter(kwargs, "sample_rate"),
                     query_parameter(kwargs, "channels"),

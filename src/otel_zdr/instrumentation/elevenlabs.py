@@ -23,7 +23,7 @@ from ._speech import (
     entered_call,
     error_word,
     is_false,
-    pcm_seconds_per_byte,
+    pcm_bytes_per_second,
     text,
 )
 from ._streams import Observer, lazy_generator
@@ -287,7 +287,7 @@ class _ScribeConnect:
             scribe = _Scribe()
             audio, _, rate = (text(options.get("audio_format")) or "pcm_16000").partition("_")
             encoding = {"pcm": "pcm_s16le", "ulaw": "mulaw"}.get(audio)
-            scribe.per_byte = pcm_seconds_per_byte(encoding, options.get("sample_rate") or rate)
+            scribe.byte_rate = pcm_bytes_per_second(encoding, options.get("sample_rate") or rate)
             call.on_end = scribe.finish
         return call
 

@@ -19,7 +19,7 @@ from ._guard import CALL_KEY
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
-from ._speech import Speech, error_word, pcm_seconds_per_byte, text, watch
+from ._speech import Speech, error_word, pcm_bytes_per_second, text, watch
 from ._telemetry import Telemetry
 from ._wrap import Wrapper, async_call, begin, sync_call
 
@@ -214,7 +214,7 @@ class _Session:
         if call is not None:
             speech = _Speaking("") if self._speaks else _Listening()
             if not self._speaks:
-                speech.per_byte = pcm_seconds_per_byte(
+                speech.byte_rate = pcm_bytes_per_second(
                     getattr(config, "audio_format", None),
                     getattr(config, "sample_rate", None),
                     getattr(config, "num_channels", None),

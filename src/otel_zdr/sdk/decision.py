@@ -75,5 +75,3 @@ def tighten(span: Any, workspaces: Iterable[object]) -> None:
                 state.tighten()
     except Exception as error:
         failure.note("decision", error)
-
-

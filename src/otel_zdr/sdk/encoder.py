@@ -30,7 +30,9 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(sdk_spans)
         if holding.closed:
             return original([])
-        return original([item if span.has_passed(item) else _span_behind_wall(holding, item) for item in sdk_spans])
+        return original(
+            [item if span.has_passed(item) else _span_behind_wall(holding, item) for item in sdk_spans]
+        )
 
     return _encode_resource_spans
 

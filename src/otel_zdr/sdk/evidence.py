@@ -34,7 +34,13 @@ _instruments: list[Any] = []
 
 
 def mark(
-    gate: Gate, attributes: dict[str, Any], removed: dict[str, int], signal: str, *, failed: bool, product: str = ""
+    gate: Gate,
+    attributes: dict[str, Any],
+    removed: dict[str, int],
+    signal: str,
+    *,
+    failed: bool,
+    product: str = "",
 ) -> None:
     """Write the evidence of one item into its cleaned ``attributes`` and add it to the totals.
 
@@ -115,7 +121,8 @@ def _summary() -> None:
                 "zero data retention: redacted %s; values removed: %s; failures: %s",
                 ", ".join(f"{count} {signal}s" for signal, count in sorted(items.items())) or "nothing",
                 ", ".join(f"{name}:{count}" for name, count in sorted(by_class.items())) or "none",
-                ", ".join(f"{signal}:{count}" for signal, count in sorted(failure.counts().items())) or "none",
+                ", ".join(f"{signal}:{count}" for signal, count in sorted(failure.counts().items()))
+                or "none",
             )
     except Exception as error:
         failure.note("summary", error)

@@ -75,7 +75,9 @@ class _Seen:
 seen = _Seen()
 
 
-def verdict(gate: Gate, workspaces: frozenset[str], hints: frozenset[str], facts: ResourceFacts | None) -> int:
+def verdict(
+    gate: Gate, workspaces: frozenset[str], hints: frozenset[str], facts: ResourceFacts | None
+) -> int:
     """What holds for an item: :data:`UNDER_ZDR`, :data:`OPEN` or :data:`UNDECIDED`.
 
     Args:

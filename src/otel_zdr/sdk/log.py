@@ -105,7 +105,9 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     made.trace_id, made.span_id, made.trace_flags = record.trace_id, record.span_id, record.trace_flags
     made.body = debugging.log_body(holding, record, removed)
     exception = getattr(record, "exception", None)
-    written = _read_write(made, state.facts.clean if state.facts else _resource(logger), logger, state, limits)
+    written = _read_write(
+        made, state.facts.clean if state.facts else _resource(logger), logger, state, limits
+    )
     attributes = _clean_attributes(state, raw_attributes, None)
     debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
     made.attributes = attributes  # type: ignore[assignment]
@@ -124,7 +126,9 @@ def _holding() -> gate.Gate:
     return holding
 
 
-def _read_write(made: LogRecord, resource: Any, logger: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
+def _read_write(
+    made: LogRecord, resource: Any, logger: Any, state: LogState, limits: Any
+) -> ReadWriteLogRecord:
     scope = shared.scope_of(state.gate, logger._instrumentation_scope)
     if limits is None:
         return ReadWriteLogRecord(made, resource, scope)
@@ -161,7 +165,9 @@ def _redact_written(written: Any, state: LogState) -> None:
         if getattr(record, "exception", None) is not None:
             record.exception = None
         record.context = _span_only(record.context)
-        written.resource = state.facts.clean if state.facts else shared.clean_resource(state.gate, written.resource)
+        written.resource = (
+            state.facts.clean if state.facts else shared.clean_resource(state.gate, written.resource)
+        )
         written.instrumentation_scope = shared.scope_of(state.gate, written.instrumentation_scope)
         _finish(record, state)
     except Exception as error:
@@ -189,7 +195,9 @@ def _skeletonise(written: Any, state: LogState, error: BaseException) -> None:
     mark_passed(record)
 
 
-def cleaned_copy(item: Any, holding: gate.Gate, facts: shared.ResourceFacts, workspaces: frozenset[str]) -> Any:
+def cleaned_copy(
+    item: Any, holding: gate.Gate, facts: shared.ResourceFacts, workspaces: frozenset[str]
+) -> Any:
     """A cleaned copy of a readable record that did not pass the gate."""
     state = LogState(holding, facts)
     state.verdict = identity.UNDER_ZDR
@@ -289,7 +297,9 @@ def _pass(logger: Any, given: Any, holding: gate.Gate, facts: shared.ResourceFac
     return _raw(logger, record, state, limits, readwrite)
 
 
-def _raw(logger: Any, record: Any, state: LogState, limits: Any, given: ReadWriteLogRecord | None) -> ReadWriteLogRecord:
+def _raw(
+    logger: Any, record: Any, state: LogState, limits: Any, given: ReadWriteLogRecord | None
+) -> ReadWriteLogRecord:
     """The record as it is, on a copy, watched for a processor that names another workspace."""
     exception = getattr(record, "exception", None)
     parts: dict[str, Any] = {
@@ -331,13 +341,19 @@ def _skeleton(
         source = given if given is not None else None
         made = LogRecord(
             timestamp=source.timestamp if source is not None else parts.get("timestamp"),
-            observed_timestamp=source.observed_timestamp if source is not None else parts.get("observed_timestamp"),
+            observed_timestamp=source.observed_timestamp
+            if source is not None
+            else parts.get("observed_timestamp"),
             severity_number=source.severity_number if source is not None else parts.get("severity_number"),
             context=_span_only(get_current()),
             attributes=source.attributes if source is not None else parts.get("attributes"),
         )
         if source is not None:
-            made.trace_id, made.span_id, made.trace_flags = source.trace_id, source.span_id, source.trace_flags
+            made.trace_id, made.span_id, made.trace_flags = (
+                source.trace_id,
+                source.span_id,
+                source.trace_flags,
+            )
         written = ReadWriteLogRecord(made, logger._resource, logger._instrumentation_scope)
         _skeletonise(written, LogState(holding, None), error)
         return written

@@ -1,3 +1,87 @@
-"""Loggers that echo content."""
-def install() -> None: ...
-def uninstall() -> None: ...
+"""Loggers that echo content (G8): the SDK's own, and the clients', are filtered for every handler.
+
+``openai`` and others write whole requests at debug level, and the SDK logs values it cannot encode.
+Where a call may be under ZDR, their debug records are dropped, and of the others only what is a constant
+of the logging code stays: no arguments, no exception text, no extras.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from otel_zdr.redaction import frames
+from otel_zdr.sdk import failure, gate
+from otel_zdr.sdk.decision import content_allowed
+
+#: First segments of the names of loggers whose records are filtered.
+SOURCES = frozenset(
+    (
+        "opentelemetry", "openai", "anthropic", "groq", "deepgram", "assemblyai", "soniox", "elevenlabs",
+        "cartesia", "inworld", "inworld_tts", "mistralai", "google_genai", "cohere", "litellm", "LiteLLM",
+        "botocore", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "requests", "aiohttp", "websockets",
+        "websocket", "langfuse", "logfire", "traceloop", "openinference", "livekit", "pipecat",
+    )
+)  # fmt: skip
+
+WITHHELD = "message withheld under zero data retention"
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+_original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+
+
+def install() -> None:
+    """Patch ``logging.Logger.handle``, which every record of every logger goes through."""
+    global _original
+    if _original is not None:
+        return
+    _original = logging.Logger.handle
+    logging.Logger.handle = _handle  # type: ignore[method-assign]
+
+
+def uninstall() -> None:
+    """Put the original back, unless somebody patched over it (then it passes through)."""
+    global _original
+    if _original is not None and logging.Logger.handle is _handle:
+        logging.Logger.handle = _original  # type: ignore[method-assign]
+        _original = None
+
+
+def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
+    original = _original or logging.Logger.handle
+    if gate.current is not None and record.name.partition(".")[0] in SOURCES:
+        try:
+            if gate.current.closed or not content_allowed():
+                if record.levelno <= logging.DEBUG:
+                    return
+                record = _without_data(record)
+        except Exception as error:
+            failure.note("logger", error)
+            return
+    original(self, record)
+
+
+def _without_data(record: logging.LogRecord) -> logging.LogRecord:
+    """A copy with the message's constant text only; the caller's record is not edited."""
+    kept = {key: value for key, value in vars(record).items() if key in _STANDARD}
+    message = record.msg if _is_constant(record.msg) else WITHHELD
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        message = f"{message} ({frames.exception_type(error)})"
+    kept.update(msg=message, args=(), exc_info=None, exc_text=None, stack_info=None)
+    return logging.makeLogRecord(kept)
+
+
+def _is_constant(message: Any) -> bool:
+    """Whether the text is a constant of the code that logs: the very object, not an equal one."""
+    if type(message) is not str or len(message) < 2:
+        return False
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name != "logging" and not name.startswith(("logging.", "otel_zdr.")):
+            return any(constant is message for constant in frame.f_code.co_consts)
+        frame = frame.f_back  # type: ignore[assignment]
+    return False

@@ -17,7 +17,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 
 from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
-from otel_zdr.sdk import debugging, evidence, failure, gate, identity, shared
+from otel_zdr.sdk import evidence, failure, gate, identity, shared
 from otel_zdr.sdk.gate import say
 from otel_zdr.sdk.span import STATE
 from otel_zdr.workspaces import NOBODY
@@ -49,7 +49,9 @@ def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset
     context = measurement.context
     caller, hints = identity.from_baggage(holding, context)
     attributes = measurement.attributes
-    named, more = identity.named_by(holding, attributes, caller) if isinstance(attributes, dict) else (NOBODY, NOBODY)
+    named, more = (
+        identity.named_by(holding, attributes, caller) if isinstance(attributes, dict) else (NOBODY, NOBODY)
+    )
     ambient, stamp = identity.ambient_of(None)
     if context is not None:
         given, given_stamp = identity.ambient_of(context)
@@ -279,7 +281,9 @@ def has_passed(resource_metrics: Any) -> bool:
     return bool(getattr(resource_metrics, _PASSED, False))
 
 
-def _clean_scope_metrics(holding: gate.Gate, part: Any, facts: shared.ResourceFacts, passed: bool) -> ScopeMetrics:
+def _clean_scope_metrics(
+    holding: gate.Gate, part: Any, facts: shared.ResourceFacts, passed: bool
+) -> ScopeMetrics:
     scope = shared.scope_of(holding, part.scope)
     metrics = []
     for metric in part.metrics:
@@ -310,7 +314,11 @@ def _unit(raw: str, clean: str | None) -> str:
     if clean:
         return clean
     # UCUM annotations such as {token} and {request}/s are units, not text.
-    if raw and len(raw) <= 63 and all(character.isascii() and (character.isalnum() or character in "{}_/.%*") for character in raw):
+    if (
+        raw
+        and len(raw) <= 63
+        and all(character.isascii() and (character.isalnum() or character in "{}_/.%*") for character in raw)
+    ):
         inner = raw.replace("{", "").replace("}", "")
         return raw if inner and len(inner) <= 32 else ""
     return ""
@@ -330,7 +338,9 @@ def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) 
             continue
         clean = holding.redactor_for(named).attributes(attributes, {})
         exemplars = [
-            replace(exemplar, filtered_attributes=holding.redactor.attributes(exemplar.filtered_attributes, {}))
+            replace(
+                exemplar, filtered_attributes=holding.redactor.attributes(exemplar.filtered_attributes, {})
+            )
             for exemplar in point.exemplars or ()
         ]
         points.append(replace(point, attributes=clean, exemplars=exemplars))

@@ -55,5 +55,9 @@ _REPLACEMENTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("opentelemetry.sdk._logs", "LoggerProvider", {"get_logger": _logger}),
     ("opentelemetry.sdk._logs", "Logger", {"emit": _nothing}),
     ("opentelemetry.sdk.metrics", "MeterProvider", {"get_meter": _meter}),
-    ("opentelemetry.sdk.metrics._internal.metric_reader_storage", "MetricReaderStorage", {"collect": _nothing}),
+    (
+        "opentelemetry.sdk.metrics._internal.metric_reader_storage",
+        "MetricReaderStorage",
+        {"collect": _nothing},
+    ),
 )

@@ -40,7 +40,12 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
     "opentelemetry.sdk.metrics": (
         "otel_zdr.sdk.metric",
         [
-            ("opentelemetry.sdk.metrics._internal.measurement", "Measurement", "__init__", "patched_measurement_init"),
+            (
+                "opentelemetry.sdk.metrics._internal.measurement",
+                "Measurement",
+                "__init__",
+                "patched_measurement_init",
+            ),
             (
                 "opentelemetry.sdk.metrics._internal.metric_reader_storage",
                 "MetricReaderStorage",

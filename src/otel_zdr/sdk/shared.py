@@ -50,8 +50,6 @@ class ResourceFacts:
         return self._clean
 
 
-
-
 def facts_of(gate: Gate, resource: Resource) -> ResourceFacts:
     """The facts of ``resource`` under ``gate``, computed once for each pair."""
     remembered: tuple[Gate, ResourceFacts] | None = resource.__dict__.get(_FACTS)
@@ -86,7 +84,9 @@ def _without_marks(resource: Resource) -> Resource:
     attributes = resource.attributes
     if not any(type(key) is str and key.startswith("zdr.") for key in attributes):
         return resource
-    return Resource({key: value for key, value in attributes.items() if not key.startswith("zdr.")}, resource.schema_url)
+    return Resource(
+        {key: value for key, value in attributes.items() if not key.startswith("zdr.")}, resource.schema_url
+    )
 
 
 class _Scopes:

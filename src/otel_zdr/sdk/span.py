@@ -142,7 +142,10 @@ def _start(span: Any, holding: gate.Gate, original: Callable[..., None], argumen
 
 
 def _identify(
-    state: SpanState, attributes: Mapping[str, object] | None, context: Context | None, parent: SpanContext | None
+    state: SpanState,
+    attributes: Mapping[str, object] | None,
+    context: Context | None,
+    parent: SpanContext | None,
 ) -> None:
     holding = state.gate
     caller, hints = identity.from_baggage(holding, context)
@@ -183,7 +186,9 @@ def _ids_of(parent: Any, above: SpanState) -> str | tuple[str, ...] | None:
     return texts[0] if len(texts) == 1 else texts or None
 
 
-def _start_redacted(span: Any, state: SpanState, original: Callable[..., None], arguments: dict[str, Any]) -> None:
+def _start_redacted(
+    span: Any, state: SpanState, original: Callable[..., None], arguments: dict[str, Any]
+) -> None:
     holding = state.gate
     redactor, removed = state.redactor, state.removed
     attributes = arguments.get("attributes")
@@ -358,7 +363,9 @@ def _count(state: SpanState, content_class: str) -> None:
     state.removed[content_class] = state.removed.get(content_class, 0) + 1
 
 
-def _clean_attributes(state: SpanState, attributes: Mapping[str, Any] | None, maxlen: int | None) -> BoundedAttributes:
+def _clean_attributes(
+    state: SpanState, attributes: Mapping[str, Any] | None, maxlen: int | None
+) -> BoundedAttributes:
     clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else None
     return BoundedAttributes(maxlen, clean, immutable=True)  # type: ignore[arg-type]
 
@@ -550,7 +557,9 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
         name=name,
         context=_without_trace_state(state, item.context),
         parent=_without_trace_state(state, item.parent) if item.parent is not None else None,
-        resource=state.facts.clean if state.facts is not None else shared.clean_resource(state.gate, item.resource),
+        resource=state.facts.clean
+        if state.facts is not None
+        else shared.clean_resource(state.gate, item.resource),
         attributes=attributes,
         events=events,
         links=links,
@@ -953,7 +962,10 @@ class _Capture:
         return Event(
             name,
             BoundedAttributes(
-                limits.max_event_attributes, attributes, immutable=True, max_value_len=limits.max_attribute_length
+                limits.max_event_attributes,
+                attributes,
+                immutable=True,
+                max_value_len=limits.max_attribute_length,
             ),
             timestamp,
         )

@@ -170,28 +170,38 @@ async def _send(
 async def _receive(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    message = await wrapped(*args, **kwargs)
     socket = _socket(instance)
-    if socket is not None:
-        kind = message.type.name
-        if kind in ("TEXT", "BINARY"):
-            socket.received(message.data)
-        elif kind == "ERROR":
-            socket.failed(message.data if isinstance(message.data, BaseException) else None)
-        elif kind in ("CLOSE", "CLOSED", "CLOSING"):
-            code = instance.close_code
-            if code in (None, 1000, 1001):
-                socket.closed()
-            else:
-                socket.failed(None)
+    if socket is None:
+        return await wrapped(*args, **kwargs)
+    socket.receiving += 1
+    try:
+        message = await wrapped(*args, **kwargs)
+    finally:
+        socket.receiving -= 1
+    kind = message.type.name
+    if kind in ("TEXT", "BINARY"):
+        socket.received(message.data)
+    elif kind == "ERROR":
+        socket.failed(message.data if isinstance(message.data, BaseException) else None)
+    elif kind == "CLOSE" and message.data in _CLOSED_IN_ORDER:
+        socket.closed()
+    elif kind == "CLOSE" or (kind == "CLOSED" and instance.close_code == _BROKEN):
+        socket.failed(None)
+    elif kind in ("CLOSED", "CLOSING"):
+        socket.closed(INTERRUPTED)
     return message
+
+
+_CLOSED_IN_ORDER = (None, 0, 1000, 1001)
+_BROKEN = 1006
 
 
 async def _close(
     wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     socket = _socket(instance)
-    if socket is not None:
+    # `receive` closes as well, when the server has; then what it returns tells how.
+    if socket is not None and not socket.receiving:
         socket.closed(INTERRUPTED)
     return await wrapped(*args, **kwargs)
 

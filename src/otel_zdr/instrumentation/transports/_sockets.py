@@ -38,12 +38,17 @@ class Conversation(Protocol):
 
 
 class Socket:
-    """One connection, as its transport sees it. Every method is contained."""
+    """One connection, as its transport sees it. Every method is contained.
 
-    __slots__ = ("_protocol",)
+    Attributes:
+        receiving: for the transport's use: how many waits for a message there are.
+    """
+
+    __slots__ = ("_protocol", "receiving")
 
     def __init__(self, protocol: Conversation) -> None:
         self._protocol = protocol
+        self.receiving = 0
 
     def sent(self, message: Any) -> None:
         """Text or bytes about to be sent; anything else (an iterator of pieces) is not ours to read."""
