@@ -33,6 +33,7 @@ TRANSCRIPTION_USAGE = {"type": "duration", "seconds": 3}
 
 def add_routes(app: web.Application) -> None:
     app.router.add_post(f"{PREFIX}/chat/completions", chat)
+    app.router.add_post("/odd/v1/chat/completions", odd)
     app.router.add_post(f"{PREFIX}/responses", responses)
     app.router.add_post(f"{PREFIX}/completions", completions)
     app.router.add_post(f"{PREFIX}/audio/speech", speech)
@@ -91,6 +92,14 @@ async def chat(request: web.Request) -> web.StreamResponse:
         yield b"data: [DONE]\n\n"
 
     return await stream(request, events(), content_type="text/event-stream", headers=HEADERS)
+
+
+async def odd(request: web.Request) -> web.StreamResponse:
+    """Valid JSON in which every field a reader might look at has a wrong type."""
+    choices = [{"index": "x", "finish_reason": 7, "message": "text"}, None, 3]
+    usage = {"prompt_tokens": "many", "completion_tokens": -1, "prompt_tokens_details": [1]}
+    answer = {"id": 5, "model": {"a": 1}, "choices": choices, "usage": usage, "metadata": "none"}
+    return await respond(request, answer)
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
