@@ -14,7 +14,7 @@ from google.protobuf.internal.encoder import _VarintBytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_zdr.verify import otlp
+from otel_zdr.verify import otlp, otlp_fields
 
 TRACE_ID = "5b8efff798038103d269b633813fc60c"
 SPAN_ID = "eee19b7ec3c1b174"
@@ -237,7 +237,7 @@ def test_snake_case_names_and_enum_names_are_understood(tmp_path: Path) -> None:
 
 
 def test_a_key_given_twice_is_not_lost() -> None:
-    attributes = otlp.decode_attributes(
+    attributes = otlp_fields.decode_attributes(
         [{"key": "a", "value": {"stringValue": "one"}}, {"key": "a", "value": {"stringValue": "two"}}]
     )
 
@@ -323,4 +323,4 @@ def test_a_field_of_a_wrong_type_is_read_as_absent(document: dict[str, Any], wro
     )
 )
 def test_values_come_back_as_they_were_written(value: object) -> None:
-    assert otlp.decode_value(json.loads(json.dumps(otlp.encode_value(value)))) == value
+    assert otlp_fields.decode_value(json.loads(json.dumps(otlp_fields.encode_value(value)))) == value

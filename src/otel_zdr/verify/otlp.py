@@ -286,8 +286,8 @@ def _point(node: Document) -> DataPoint:
 
 
 def _measured(node: Document) -> float | int | None:
-    integer = get(node, "asInt")
-    return integer(integer, None) if integer is not None else number(get(node, "asDouble"))
+    whole = get(node, "asInt")
+    return integer(whole, None) if whole is not None else number(get(node, "asDouble"))
 
 
 def _entries(
