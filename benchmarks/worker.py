@@ -1,9 +1,9 @@
 """One measured configuration, in a process of its own: ``python worker.py TASK SYSTEM [NAME=VALUE ...]``.
 
-Tasks that are timed (``spans``, ``logs``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then, for
-each line read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the runner can
-alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and answer a single
-line.
+Tasks that are timed (``spans``, ``logs``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then,
+for each line read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the
+runner can alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and
+answer a single line.
 """
 
 from __future__ import annotations
