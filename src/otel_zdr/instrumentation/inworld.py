@@ -1,9 +1,9 @@
 """inworld-tts: one span for each call of `InworldTTS`, however many requests it makes.
 
 The client reads usage from no answer and posts from worker threads that know no context. So the session
-that a client's method hands to the function below it is observed for the length of the call: around each request the
-call is attached in whatever thread it runs, and the answer's usage is counted. The functions get an observed
-session with the same behaviour, nothing else changes.
+that a client's method hands to the function below it is observed for the length of the call: around each
+request the call is attached in whatever thread it runs, and the answer's usage is counted. The functions get
+an observed session with the same behaviour, nothing else changes.
 """
 
 from __future__ import annotations
