@@ -154,6 +154,14 @@ def test_the_responses_own_attempts_prove_a_third_party_behind_the_router() -> N
     assert found.retained == PROMPTS
 
 
+def test_a_hosted_model_whose_attempt_failed_has_had_the_prompt_all_the_same() -> None:
+    found = judge(
+        {**chat(host="api.inworld.ai", served="openai"), "otel_zdr.attempts": ("inworld", "openai")}, HOSTS
+    )
+    assert found is not None
+    assert (found.coverage, found.retained) == ("not_covered", frozenset())
+
+
 def test_a_servers_own_address_is_no_proof_of_whom_it_called() -> None:
     found = judge(chat(host="api.openai.com", said="openai"), HOSTS, server=True)
     assert found is not None

@@ -186,6 +186,10 @@ def served_by(call: Call, response: Any) -> None:
         name = provider.lower()
         call.provider(name)
         call.set(semconv.ZDR_PROVIDER, name)
+    # A provider whose attempt failed has had the content all the same.
+    tried = dict.fromkeys((text(get(attempt, "provider")) or "unknown").lower() for attempt in attempts)
+    if len(tried) > 1:
+        call.set(semconv.ATTEMPTS, tuple(tried))
     call.response(model=get(served, "model"))
 
 

@@ -44,6 +44,8 @@ RETAINABLE = frozenset(
 
 PRODUCT = "otel_zdr.product"
 PROVIDER = "otel_zdr.provider"
+#: Of a router's response: all providers that were tried, where there were several.
+ATTEMPTS = "otel_zdr.attempts"
 NO_RETENTION_HINT = "otel_zdr.request.no_retention_hint"
 _OPERATION = "gen_ai.operation.name"
 _PROVIDER_KEYS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
@@ -96,7 +98,7 @@ def judge(
         host = port = None
         if not server:
             host, port = get("server.address") or get("net.peer.name"), get("server.port")
-        served = get(PROVIDER)
+        served = get(ATTEMPTS) or get(PROVIDER)
         said = next((value for key in _PROVIDER_KEYS if (value := get(key))), None)
         question = (
             product,
