@@ -57,6 +57,10 @@ def added(results: Results, point: Point) -> list[float]:
     return [a - b for a, b in zip(cost(results, point), cost(results, without), strict=False)]
 
 
+def _microseconds(nanoseconds: list[float]) -> list[float]:
+    return [value / 1_000 for value in nanoseconds]
+
+
 def ratio(above: list[float], below: list[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=False) if b]
 
@@ -120,6 +124,11 @@ def rows(results: Results) -> list[Row]:
         Row(
             "record_exception(), not under ZDR: added ÷ own",
             ratio(span_added("zdr-other", live=True), own_live),
+        ),
+        *(
+            Row(f"stream chunk, added: {client}", _microseconds(added(results, point)), unit=" µs")
+            for client in CLIENTS
+            for point in [experiments.chunks("zdr", client)]
         ),
         Row(
             "import and install in a running process",
