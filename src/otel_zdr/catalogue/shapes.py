@@ -49,6 +49,17 @@ ENUMS: dict[str, frozenset[str]] = {
     ),
     "network_type": word_set("ipv4 ipv6 unix inet inet6"),
     "role": word_set("system user assistant tool function developer model human ai critic"),
+    "graphql_type": word_set("query mutation subscription"),
+    "tool_choice": word_set("auto none required any"),
+    "mcp_method": word_set(
+        "initialize ping notifications/initialized notifications/cancelled notifications/progress"
+        " notifications/message notifications/prompts/list_changed notifications/resources/list_changed"
+        " notifications/resources/updated notifications/roots/list_changed notifications/tools/list_changed"
+        " prompts/get prompts/list resources/list resources/read resources/subscribe resources/unsubscribe"
+        " resources/templates/list roots/list sampling/createMessage completion/complete elicitation/create"
+        " logging/setLevel tools/call tools/list server/discover tasks/get tasks/list tasks/cancel"
+        " tasks/result"
+    ),
     "system_state": word_set(
         "idle used free cached buffered buffers shared available user system nice iowait irq softirq"
         " steal guest interrupt in out read write transmit receive major minor rss vms rss_shared"

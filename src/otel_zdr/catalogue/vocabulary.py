@@ -18,7 +18,6 @@ from otel_zdr.catalogue.words import word_set
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
-_LAST_WORD = re.compile(r"(?:[A-Z]+|[A-Z]?[a-z]+|[0-9]+)\Z")
 _NEW_WORD = re.compile(r"[a-z]{1,20}[0-9]?[a-z]{0,8}[0-9]?", re.ASCII)
 
 #: Words a figure of usage or time may be made of.
@@ -82,8 +81,7 @@ VENDORS = word_set(
 _REGISTERED = word_set("com org io ai dev net gen llm")
 
 _TEXT_WORDS = word_set("model name id ids version reason reasons tier fingerprint provider environment")
-#: What a key of any rule ends with: the quick look that most unlisted keys do not pass.
-_LAST_WORDS = _FIGURE_WORDS | _TEXT_WORDS
+_LAST_WORDS_LENGTH = 32
 
 _USAGE = Rule("usage", True, shapes.USAGE)
 _TIMING = Rule("timing", True, shapes.NUMBER)
@@ -144,13 +142,28 @@ def _is_prefix_known(words: list[str], key: str, known: frozenset[str]) -> bool:
     return not unknown or _new_name(key).issuperset(unknown)
 
 
+def _may_be_listed(key: str) -> bool:
+    """The quick look, at the last words only, that most unlisted keys do not pass."""
+    words = _WORD.findall(key, max(0, len(key) - _LAST_WORDS_LENGTH))
+    if not words:
+        return False
+    last = words[-1].lower()
+    if last in _FIGURE_WORDS and last not in _TEXT_WORDS:
+        return True
+    if last not in _TEXT_WORDS or len(words) < 2:
+        return last in ("model", "environment")
+    before = words[-2].lower()
+    if last in ("id", "ids"):
+        return before in _REFERENCE_WORDS or before == "model"
+    return last != "name" or before in _NAMED or before in ("model", "provider")
+
+
 def classify(key: str, known: frozenset[str]) -> Rule | None:
     """The rule for an unlisted key, or None when nothing proves it safe.
 
     ``known``: words of the metadata keys that the sources list. The caller has bounded the key's length.
     """
-    last = _LAST_WORD.search(key, max(0, len(key) - 24))
-    if last is None or last.group().lower() not in _LAST_WORDS or not _KEY.fullmatch(key):
+    if not _may_be_listed(key) or not _KEY.fullmatch(key):
         return None
     words = words_of(key)
     if len(words) > 12:
