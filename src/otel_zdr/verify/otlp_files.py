@@ -53,6 +53,21 @@ def open_stored(path: str | Path) -> io.BufferedReader:
     return buffered
 
 
+def stored_format(path: str | Path) -> str:
+    """The form of a file: json, protobuf, protobuf-delimited or protobuf-fixed. Raises :class:`OtlpError`."""
+    try:
+        with open_stored(path) as stream:
+            if is_json(stream.peek(512)[:512]):
+                return "json"
+            content = stream.read()
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise OtlpError(f"{path}: cannot be read ({reason})") from None
+    if _is_request(content):
+        return "protobuf"
+    return "protobuf-fixed" if _split_fixed(content) is not None else "protobuf-delimited"
+
+
 def is_json(head: bytes) -> bool:
     """Whether a file that begins with `head` is JSON: protobuf begins with a tag or a length."""
     # JSON has no raw control characters; protobuf has tags such as 0x0A and 0x12 in its first bytes.
