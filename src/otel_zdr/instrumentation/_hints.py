@@ -31,11 +31,37 @@ def of_voice(voice: object) -> tuple[str, ...]:
 
 
 def of_key(key: object) -> tuple[str, ...]:
-    """The workspaces that the policy maps an API key (or `Authorization` value) to. The key is not kept."""
-    if not isinstance(key, str) or not key:
+    """The workspaces that the policy maps an API key (or an `Authorization` value) to.
+
+    Neither the key nor its fingerprint is kept.
+    """
+    gate = _from_edge("gate", "current")
+    if not isinstance(key, str) or not key or gate is None or not gate.policy.maps_keys():
         return ()
-    look_up = _from_edge("workspaces_of_key")
-    return tuple(look_up(key)) if look_up is not None else ()
+    secret = _secret(gate.settings.key_secret_file)
+    if secret is None:
+        return ()
+    from otel_zdr.policy.fingerprint import fingerprint
+
+    return tuple(gate.policy.workspaces_of_key(fingerprint(key, secret)))
+
+
+_secrets: dict[str, bytes | None] = {}
+
+
+def _secret(path: str | None) -> bytes | None:
+    """The secret for fingerprints, read once; the settings have checked that it can be."""
+    if path is None:
+        return None
+    if path not in _secrets:
+        from otel_zdr.policy.fingerprint import read_secret
+
+        try:
+            _secrets[path] = read_secret(path)
+        except ValueError:
+            _log.warning("OTEL_ZDR_KEY_SECRET_FILE can no longer be read: API keys name no workspace")
+            _secrets[path] = None
+    return _secrets[path]
 
 
 def tighten(call: Call, *, voice: object = None, key: object = None) -> None:
@@ -43,16 +69,16 @@ def tighten(call: Call, *, voice: object = None, key: object = None) -> None:
     try:
         workspaces = (*of_voice(voice), *of_key(key))
         if workspaces:
-            put_under = _from_edge("tighten")
+            put_under = _from_edge("decision", "tighten")
             if put_under is not None:
                 put_under(call.span, workspaces)
     except Exception as exc:
         _log.debug("a workspace hint was not used: %s", type(exc).__qualname__)
 
 
-def _from_edge(name: str) -> Any:
-    """A function of the SDK edge, which an instrumentor must not import early; None without the edge."""
+def _from_edge(module: str, name: str) -> Any:
+    """`name` of a module of the SDK edge, which an instrumentor must not import early; None without it."""
     try:
-        return getattr(importlib.import_module("otel_zdr.sdk.decision"), name, None)
+        return getattr(importlib.import_module(f"otel_zdr.sdk.{module}"), name, None)
     except ImportError:
         return None

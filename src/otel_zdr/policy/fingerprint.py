@@ -29,7 +29,9 @@ def read_secret(path: str | os.PathLike[str]) -> bytes:
     name = os.fspath(path)
     where = f"OTEL_ZDR_KEY_SECRET_FILE={name!r}"
     try:
-        with open(name, "rb") as file:
+        # Not blocking: opening a pipe would wait for somebody to write.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        with os.fdopen(os.open(name, flags), "rb") as file:
             # Of the open file, not of the path: what is checked is what is read.
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
