@@ -56,7 +56,7 @@ def reference(mapping: dict[str, Any], removed: dict[str, int], server: bool) ->
     """One attribute at a time, without the fast path."""
     clean = {}
     for key, value in mapping.items():
-        kept = redactor.attribute(key, value, removed, server)
+        kept = redactor.attribute_plainly(key, value, removed, server)
         if kept is not REMOVED:
             clean[key] = kept
     return clean
@@ -69,6 +69,12 @@ def test_the_fast_path_equals_the_plain_reference(mapping: dict[str, Any], serve
     plain: dict[str, int] = {}
     assert repr(redactor.attributes(mapping, fast, server)) == repr(reference(mapping, plain, server))
     assert fast == plain
+    single: dict[str, int] = {}
+    one_by_one = {key: redactor.attribute(key, value, single, server) for key, value in mapping.items()}
+    assert repr({key: value for key, value in one_by_one.items() if value is not REMOVED}) == repr(
+        reference(mapping, {}, server)
+    )
+    assert single == plain
 
 
 @settings(max_examples=300, deadline=None)

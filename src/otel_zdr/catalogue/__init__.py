@@ -18,7 +18,10 @@ __all__ = [
     "exact_rules",
     "figure_of",
     "find",
+    "is_operational",
+    "known_words",
     "rows",
+    "tail_rules",
 ]
 
 _OPERATIONAL = word_set(
@@ -40,6 +43,16 @@ def find(key: str) -> Rule | None:
 def exact_rules() -> dict[str, Rule]:
     """All rules of exact keys (a copy); keys with an index hold ``N`` for it."""
     return dict(_lookup.exact)
+
+
+def tail_rules() -> dict[str, Rule]:
+    """All rules of prefixes with a free tail (a copy): ``metadata`` stands for ``metadata.*``."""
+    return dict(_lookup.tails)
+
+
+def known_words() -> frozenset[str]:
+    """The words of the metadata keys that are listed, and names of vendors."""
+    return _lookup.words
 
 
 def content_class_of(key_or_prefix: str) -> str | None:

@@ -106,8 +106,35 @@ class Redactor:
 
     # --- attributes
 
-    def attribute(self, key: object, value: object, removed: dict[str, int], server: bool = False) -> object:
-        """The cleaned value, or REMOVED. ``server``: the span is a server's or consumer's."""
+    def attribute(self, key: Any, value: Any, removed: dict[str, int], server: bool = False) -> object:
+        """The cleaned value, or REMOVED. ``server``: the span is a server's or consumer's.
+
+        Equals `attribute_plainly`, with a short way for what is common.
+        """
+        try:
+            if type(key) is str:
+                entry = (self._server_table if server else self._client_table).get(key, 0)
+                if entry < 0:
+                    count(removed, _CLASSES[-entry])
+                    return REMOVED
+                kind = type(value)
+                if kind is str:
+                    if entry & _TOKEN and shaping.is_token(value):
+                        return value
+                elif kind is int:
+                    if entry & _NUMBER and _MIN_INT <= value <= _MAX_INT:
+                        return value
+                elif (kind is float and entry & _NUMBER) or (kind is bool and entry & _BOOL):
+                    return value
+        except Exception:
+            count(removed, _OVER_SHAPE)
+            return REMOVED
+        return self.attribute_plainly(key, value, removed, server)
+
+    def attribute_plainly(
+        self, key: object, value: object, removed: dict[str, int], server: bool = False
+    ) -> object:
+        """What `attribute` and `attributes` have to equal, written to be read."""
         try:
             text = shaping.plain_text(key)
             if text is None:
@@ -123,7 +150,7 @@ class Redactor:
     ) -> dict[str, object]:
         """A new dict of what survives. The work does not depend on the size of what is dropped."""
         clean: dict[str, object] = {}
-        if not mapping:
+        if mapping is None:
             return clean
         get = (self._server_table if server else self._client_table).get
         shapers = self._shapers
@@ -134,42 +161,45 @@ class Redactor:
             count(removed, _OVER_SHAPE)
             return clean
         for key, value in items:
-            if type(key) is str:
-                entry = get(key, 0)
-                if entry > 0:  # bits; what they do not settle goes the long way
-                    kind = type(value)
-                    if kind is str:
-                        if entry & 4:
-                            if len(value) <= 128 and token(value) and "//" not in value:
+            try:
+                if type(key) is str:
+                    entry = get(key, 0)
+                    if entry > 0:  # bits; what they do not settle goes the long way
+                        kind = type(value)
+                        if kind is str:
+                            if entry & 4:
+                                if len(value) <= 128 and token(value) and "//" not in value:
+                                    clean[key] = value
+                                    continue
+                            elif entry & 16:
+                                kept = shapers[key](value)
+                                if kept is value:
+                                    clean[key] = kept
+                                    continue
+                        elif kind is int:
+                            if entry & 1 and _MIN_INT <= value <= _MAX_INT:
                                 clean[key] = value
                                 continue
-                        elif entry & 16:
-                            kept = shapers[key](value)
+                        elif kind is float or kind is bool:
+                            if entry & (1 if kind is float else 2):
+                                clean[key] = value
+                                continue
+                        elif entry & 8 and (kind is tuple or kind is list):
+                            kept = shaping.tokens(value)
                             if kept is value:
                                 clean[key] = kept
                                 continue
-                    elif kind is int:
-                        if entry & 1 and _MIN_INT <= value <= _MAX_INT:
-                            clean[key] = value
-                            continue
-                    elif kind is float or kind is bool:
-                        if entry & (1 if kind is float else 2):
-                            clean[key] = value
-                            continue
-                    elif entry & 8 and (kind is tuple or kind is list):
-                        kept = shaping.tokens(value)
-                        if kept is value:
-                            clean[key] = kept
-                            continue
-                elif entry:
-                    content_class = _CLASSES[-entry]
-                    removed[content_class] = removed.get(content_class, 0) + 1
-                    continue
-            kept = self.attribute(key, value, removed, server)
-            if kept is not REMOVED:
-                name = shaping.plain_text(key)
-                if name is not None:
-                    clean[name] = kept
+                    elif entry:
+                        content_class = _CLASSES[-entry]
+                        removed[content_class] = removed.get(content_class, 0) + 1
+                        continue
+                kept = self.attribute_plainly(key, value, removed, server)
+                if kept is not REMOVED:
+                    name = shaping.plain_text(key)
+                    if name is not None:
+                        clean[name] = kept
+            except Exception:
+                count(removed, _OVER_SHAPE)
         return clean
 
     def resource_attributes(
@@ -248,7 +278,7 @@ class Redactor:
                         clean[name] = kept
                     continue
             counts: dict[str, int] = {}
-            kept_value = self.attribute(inner, value, counts, server)
+            kept_value = self.attribute_plainly(inner, value, counts, server)
             whole = whole and not counts
             if kept_value is not REMOVED:
                 clean[name] = kept_value
@@ -322,16 +352,19 @@ class Redactor:
         """None for text; a structured body pruned to index, finish reason, roles, ids and usage, or None."""
         if body is None:
             return None
+        content_class = _OVER_SHAPE
         try:
+            if type(event_name) is str:
+                content_class = _EVENT_CLASSES.get(event_name, _OVER_SHAPE)
             if shaping.is_mapping(body):
                 pruned = json_pruning.prune_body(body)
                 if pruned is not REMOVED:
                     if pruned != body:
-                        count(removed, _class_of_event(shaping.plain_text(event_name)))
+                        count(removed, content_class)
                     return pruned
         except Exception:
             pass
-        count(removed, _class_of_event(shaping.plain_text(event_name)))
+        count(removed, content_class)
         return None
 
     def severity_text(self, text: object, removed: dict[str, int]) -> str | None:
@@ -436,7 +469,3 @@ _EVENT_CLASSES = {
     "gen_ai.tool.message": "tool_result",
     "gen_ai.function.message": "tool_result",
 }
-
-
-def _class_of_event(name: str | None) -> str:
-    return _EVENT_CLASSES.get(name or "", _OVER_SHAPE)
