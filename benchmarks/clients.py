@@ -1,6 +1,6 @@
 """Streams of official clients, bare and instrumented, against a server on loopback in another process.
 
-The unit is one chunk of a long stream: what the call itself costs is spread over a thousand of them.
+The unit is one chunk of a long stream: what the call itself costs is spread over hundreds of them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import base64
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import systems
 
-CHUNKS = 1_000
+CHUNKS = 500
+PAUSE = 0.0003  # seconds between two chunks
 
 
 def openai(url: str) -> Callable[[int], None]:
@@ -82,7 +84,7 @@ CLIENTS = {"openai": openai, "openai, async": openai_async, "inworld-tts": inwor
 
 
 def prepare(system: systems.System, client: str, url: str) -> Callable[[int], None]:
-    """A function that streams whole thousands of chunks through a client, wrapped if the system is ours."""
+    """A function that streams calls of ``CHUNKS`` chunks through a client, wrapped if the system is ours."""
     if system.settings is None:
         return CLIENTS[client](url)
     from opentelemetry import trace
@@ -116,19 +118,21 @@ def _expect(seen: int) -> None:
 
 
 class Vendor(BaseHTTPRequestHandler):
-    """Streams ``CHUNKS`` chunks, as fast as they are read."""
+    """Streams ``CHUNKS`` chunks, each in a segment of its own, as a vendor sends them."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         speech = self.path.endswith("voice:stream")
-        body = b"".join(_audio() if speech else _tokens())
+        pieces = _AUDIO if speech else _TOKENS
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson" if speech else "text/event-stream")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(sum(map(len, pieces))))
         self.end_headers()
-        self.wfile.write(body)
+        for piece in pieces:
+            self.wfile.write(piece)
+            time.sleep(PAUSE)
 
     def log_message(self, format: str, *arguments: object) -> None:
         return None
@@ -155,6 +159,9 @@ def _audio() -> Iterator[bytes]:
     usage = {"processedCharactersCount": 5, "modelId": "inworld-tts-1.5-mini"}
     for _ in range(CHUNKS):
         yield json.dumps({"result": {"audioContent": audio, "usage": usage}}).encode() + b"\n"
+
+
+_TOKENS, _AUDIO = tuple(_tokens()), tuple(_audio())
 
 
 def main() -> None:
