@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from corpus import measure, replay
 from otel_zdr.redaction import Redactor
+
+from . import measure, replay
 
 redactor = Redactor(module_known=lambda name: False)
 FOLDERS = sorted({recording.folder for recording in replay.recordings()})
