@@ -28,7 +28,7 @@ def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = N
         part = f'{cache}["{shape}"]'
         yield f"set({part}, {raw})"
         yield f"keep_keys({part}, {texts(_keys_of(shape, keys))})"
-        yield f"set({part}, Filter({part}, (_, v) => {values.CONDITIONS[shape]('v')}))"
+        yield f"set({part}, Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')})))"
     yield f'set({cache}["closed"], {raw})'
     yield f'keep_keys({cache}["closed"], {texts(_closed_keys(keys))})'
     yield f'set({cache}["closed"], Filter({cache}["closed"], (k, v) => {_closed(keys)}))'
@@ -43,7 +43,7 @@ def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = N
         yield f'merge_maps({target}, {cache}["spelt"], "insert")'
         yield f'merge_maps({target}, {raw}["{PRUNED}"], "upsert") where IsMap({raw}["{PRUNED}"])'
     elif keys.kept_prefixes:
-        yield f'set({cache}["spelt"], Filter({raw}, (k, v) => {_kept(keys)}))'
+        yield f'set({cache}["spelt"], Filter({raw}, (k, v) => ({_kept(keys)})))'
         yield f'merge_maps({target}, {cache}["spelt"], "insert")'
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {text('^' + words(keys.caller) + '$')}) where {server}"

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from otel_zdr.catalogue import shapes, vocabulary
 from otel_zdr.collector import values
 from otel_zdr.collector.keys import PRUNED, Keys
-from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, words
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.redaction import json_pruning as p
 
 #: Levels of nesting that are built again.
@@ -105,7 +105,7 @@ def _rebuild(source: str, path: list[str], flat: str, depth: int) -> str:
     telling = f"Any({value}, (_, z) => not IsString(z))"
     # A part that holds nothing but texts says nothing about use: a key called `model` may hold anything.
     lonely = any_of(f"Len({value}) == 0", all_of(match(path[0], "^r"), f"not {telling}"))
-    return f"Filter(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => not {all_of(_container(value), lonely)})"
+    return f"Filter(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => {unless(all_of(_container(value), lonely))})"
 
 
 def _pruned(parsed: str, flat: str) -> Iterator[str]:
@@ -116,7 +116,7 @@ def _pruned(parsed: str, flat: str) -> Iterator[str]:
     yield f"set({flat}, Filter({flat}, (k, v) => {_leaf()}))"
     yield f"set({parsed}, Filter({parsed}, (_, v) => {_container('v')}))"
     yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_rebuild('v', ['slot'], flat, DEPTH)}))"
-    yield f"set({parsed}, Filter({parsed}, (slot, v) => Len(v) > 0 and ({match('slot', '^[^r]')} or Any(v, (_, z) => not IsString(z)))))"
+    yield f"set({parsed}, Filter({parsed}, (slot, v) => (Len(v) > 0 and ({match('slot', '^[^r]')} or Any(v, (_, z) => not IsString(z))))))"
 
 
 def prune_body(body: str, cache: str) -> Iterator[str]:
@@ -136,7 +136,7 @@ def prune_json(target: str, cache: str, keys: Keys) -> Iterator[str]:
     yield f"set({all_}, {target})"
     yield f"keep_keys({all_}, {texts(listed)})"
     yield f"set({all_}, Filter({all_}, (_, v) => {any_of('IsMap(v)', 'IsList(v)', opens)}))"
-    yield f'merge_maps({all_}, Filter({target}, (k, v) => {hinted}), "insert")'
+    yield f'merge_maps({all_}, Filter({target}, (k, v) => ({hinted})), "insert")'
     for shape, slots in SLOTS.items():
         letter = _LETTERS[shape]
         part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'

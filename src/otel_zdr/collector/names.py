@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from otel_zdr.catalogue import names
 from otel_zdr.collector import spellings, values
-from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
+from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, unless, words
 from otel_zdr.redaction import naming
 
 _LEAF = "[A-Za-z_][A-Za-z0-9_]{0,47}"
@@ -86,7 +86,7 @@ def span_name(keep_names: tuple[str, ...], trusted: bool) -> Iterator[str]:
 
 def event_name(path: str, keep_names: tuple[str, ...], otherwise: str, trusted: str = "false") -> str:
     known = "|".join((words(names.EVENTS), *_listed(keep_names)))
-    condition = f"not {all_of(f'Len({path}) <= 128', any_of(match(path, f'^(?:{known})$'), trusted))}"
+    condition = unless(all_of(f"Len({path}) <= 128", any_of(match(path, f"^(?:{known})$"), trusted)))
     return f"set({path}, {text(otherwise)}) where {path} != {text(otherwise)} and {condition}"
 
 
@@ -95,7 +95,7 @@ def scope_name(keep_names: tuple[str, ...]) -> str:
     known = "|".join((f"{words(names.SCOPES)}(?:\\.{_LEAF})*", *_listed(keep_names)))
     return (
         f'set(scope.name, "") where scope.name != "" and'
-        f" not {all_of('Len(scope.name) <= 128', match('scope.name', f'^(?:{known})$'))}"
+        f" {unless(all_of('Len(scope.name) <= 128', match('scope.name', f'^(?:{known})$')))}"
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from otel_zdr.collector import json_values, names, values
 from otel_zdr.collector.attributes import clean_attributes
 from otel_zdr.collector.keys import KEPT_TEXT, PRUNED, REDACTED, STATE, Keys
-from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, words
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, unless, words
 from otel_zdr.collector.who import Who, decide_item, shared_is_clean
 from otel_zdr.redaction import frames, naming, redactor
 
@@ -25,6 +25,7 @@ _TELLING = (
 )
 _LINE = f"^{frames.LINE}$"
 #: W3C `ot`: what a sampler writes (`otel_zdr.redaction.redactor`).
+_UNIT = "|%|[{]?[A-Za-z0-9_.-]{1,32}[}]?(?:/[{]?[A-Za-z0-9_.-]{1,32}[}]?)?"
 _ENTRY = "(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})"
 _SAMPLING = f"{_ENTRY}(?:;{_ENTRY}){{0,3}}"
 _TEMPLATE = r"^[\x20-\x7e]{1,200}$"
@@ -122,7 +123,7 @@ def _frames(attributes: str, cache: str) -> Iterator[str]:
     """Stack traces in the frame grammar pass line by line; everything else of an exception's text goes."""
     trace = f'{attributes}["exception.stacktrace"]'
     yield f'set({cache}["trace"], {trace}) where IsString({trace}) and Len({trace}) <= 32768'
-    lines = f'Filter(Split({cache}["trace"], "\\n"), (_, l) => {all_of(match("l", _LINE), match("l", _TELLING))})'
+    lines = f'Filter(Split({cache}["trace"], "\\n"), (_, l) => ({all_of(match("l", _LINE), match("l", _TELLING))}))'
     yield f'set({cache}["frames"], Concat({lines}, "\\n")) where {cache}["trace"] != nil'
 
 
@@ -186,16 +187,16 @@ def _log(plan: Plan) -> Iterator[str]:
 def _data_point(plan: Plan) -> Iterator[str]:
     yield from clean_attributes("datapoint.attributes", "datapoint.cache", plan.keys)
     if not plan.who.everything:
-        unknown = f"not {names.is_instrument('metric.name', plan.who.keep_names)}"
+        unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
         yield f'set(datapoint.attributes["{STATE}"], {text(DROPPED)}) where {unknown}'
 
 
 def _metric(plan: Plan) -> Iterator[str]:
     yield 'set(metric.description, "") where metric.description != ""'
     yield "keep_keys(metric.metadata, [])"
-    yield f'set(metric.unit, "") where metric.unit != "" and not {_token("metric.unit", "|[{][A-Za-z0-9_.-]{1,62}[}]|%|[{]?[A-Za-z0-9_.-]{1,32}[}]?/[{]?[A-Za-z0-9_.-]{1,32}[}]?")}'
+    yield f'set(metric.unit, "") where metric.unit != "" and not ({_token("metric.unit", _UNIT)})'
     if plan.who.everything:
-        yield f"set(metric.name, {text(DROPPED)}) where not {names.is_instrument('metric.name', plan.who.keep_names)}"
+        yield f"set(metric.name, {text(DROPPED)}) where {unless(names.is_instrument('metric.name', plan.who.keep_names))}"
 
 
 def _token(path: str, more: str = "") -> str:
@@ -210,11 +211,11 @@ def _shared(plan: Plan, always: bool) -> list[Group]:
         statements = [
             *clean_attributes(attributes, f"{context}.cache", plan.keys, unlisted=False),
             f'set({context}.schema_url, "") where {context}.schema_url != "" and'
-            f" not {all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$'))}",
+            f" {unless(all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$')))}",
         ]
         if context == "scope":
             statements.append(names.scope_name(plan.who.keep_names))
-            statements.append(f'set(scope.version, "") where scope.version != "" and not {_token("scope.version")}')
+            statements.append(f'set(scope.version, "") where scope.version != "" and not ({_token("scope.version")})')
         conditions = () if always or plan.who.everything else (shared_is_clean(attributes),)
         groups.append(Group(context, tuple(statements), conditions))
     if not plan.who.everything and not always:

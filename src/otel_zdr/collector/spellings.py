@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import vocabulary as v
-from otel_zdr.collector.ottl import all_of, any_of, exactly, match, words
+from otel_zdr.collector.ottl import all_of, any_of, match, words
 
 _KEY = "[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*"
 _INDEX = r"(?:^|\.)[0-9]+(?:\.|$)"
@@ -32,12 +32,11 @@ def _prefix(known: frozenset[str] = frozenset()) -> str:
 
 
 def _within(*kinds: str) -> str:
-    """Each kind occurs among the last words, which are all words of figures."""
-    first = f"(?:^|_){kinds[0]}"
+    """Each kind occurs among the words. (Python asks for the last words; here a number is at stake, no text.)"""
     if len(kinds) == 1:
-        return first + _TAIL
-    second = kinds[1]
-    return f"(?:^|_)(?:{kinds[0]}(?:_{_F})*_{second}|{second}(?:_{_F})*_{kinds[0]}){_TAIL}"
+        return f"(?:^|_){kinds[0]}(?:_|$)"
+    one, other = kinds
+    return f"(?:^|_)(?:{one}_(?:.*_)?{other}|{other}_(?:.*_)?{one})(?:_|$)"
 
 
 _FIGURE = f"{_prefix()}{_F}{_TAIL}"
@@ -51,7 +50,7 @@ _PLAIN_FIGURE = "|".join(
     )
 )
 _LOOSE_FIGURE = _within(_some(v._LOOSE_UNITS | v._LENGTHS))
-_LOOSE_CONTEXT = f"^(?:{_K}_)*{_F}{_TAIL}|" + _within(_some(v._COMPANIONS))
+_LOOSE_CONTEXT = f"^(?:{_K}(?:_|$))+$|" + _within(_some(v._COMPANIONS))
 _HINT = f"(?:^|_){_some(v._UNITS | v._COUNTABLE | v._LOOSE_UNITS | v._TIMES | v._LENGTHS | {'time'})}(?:_|$)"
 
 
@@ -93,17 +92,13 @@ def named(key: str) -> str:
     )
 
 
-_PARTS = {
-    prefix: (_F if rule.content_class == "usage" else _K)
-    for prefix, rule in catalogue._lookup.tails.items()
-    if rule.keep
-}
+_FIGURE_PREFIXES = sorted(
+    prefix for prefix, rule in catalogue._lookup.tails.items() if rule.keep and rule.content_class == "usage"
+)
 
 
 def below_kept_prefix(key: str) -> str:
-    """Whether ``key`` stands below a prefix whose tail is made of known words (``gen_ai.cost.input``)."""
-    pairs = [
-        f"{prefix.replace('.', '_')}_{word}(?:_{word})*" for prefix, word in sorted(_PARTS.items())
-    ]
-    starts = words(prefix + "." for prefix in _PARTS)
-    return all_of(match(key, f"^{starts}"), match(f"ToSnakeCase({key})", exactly(*pairs)))
+    """Whether ``key`` stands below a prefix of figures (``gen_ai.cost.input``)."""
+    prefix = words(prefix.replace(".", "_") for prefix in _FIGURE_PREFIXES)
+    starts = words(prefix + "." for prefix in _FIGURE_PREFIXES)
+    return all_of(match(key, f"^{starts}"), match(f"ToSnakeCase({key})", f"^{prefix}(?:_{_F})+$"))

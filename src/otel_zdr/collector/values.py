@@ -34,7 +34,7 @@ def token(value: str) -> str:
 def tokens(value: str) -> str:
     """A token, a number, a list of tokens, or such a list as JSON text."""
     items = all_of(
-        f"IsList({value})", f"Len({value}) <= {shapes.MAX_TOKENS}", f"All({value}, (_, e) => {token('e')})"
+        f"IsList({value})", f"Len({value}) <= {shapes.MAX_TOKENS}", f"All({value}, (_, e) => ({token('e')}))"
     )
     return any_of(token(value), number(value), items, _text(value, 2048, TOKEN_LIST))
 
