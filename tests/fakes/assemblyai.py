@@ -17,7 +17,7 @@ from tests.fakes.server import respond, websocket
 PREFIX = "/assemblyai"
 SECONDS = 281
 SESSION_ID = "de5d9927-73a6-4be8-b52d-b4c07be37e6b"
-STREAMED_SECONDS = 7.5
+STREAMED_SECONDS = 7
 FAILS = "<fails>"
 ERROR_EVENT = b"<error-event>"
 

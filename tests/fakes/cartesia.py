@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.openai import form
 from tests.fakes.server import respond, sse, stream, websocket
 
 PREFIX = "/cartesia"
@@ -74,20 +75,19 @@ async def generate_sse(request: web.Request) -> web.StreamResponse:
 
 
 async def transcribe(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
-    part = form["file"]
-    heard = part.file.read().decode("utf-8", "replace") if isinstance(part, web.FileField) else str(part)
+    fields = await form(request)
+    heard = fields["file"]
     answer = {"type": "transcript", "text": heard, "duration": SECONDS, "request_id": REQUEST_ID}
     words = [{"word": word, "start": 0.0, "end": 0.5} for word in heard.split()]
     return await respond(request, {**answer, "language": "en", "words": words})
 
 
 async def clone(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
+    fields = await form(request)
     voice = {
         "id": "a0e99841-438c-4a64-b679-ae501e7d6091",
-        "name": str(form["name"]),
-        "description": str(form.get("description", "")),
+        "name": fields["name"],
+        "description": fields.get("description", ""),
         "language": "en",
         "is_public": False,
         "user_id": "u-1",

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.openai import form
 from tests.fakes.server import respond, stream, websocket
 
 PREFIX = "/elevenlabs"
@@ -60,9 +61,8 @@ async def stream_timestamps(request: web.Request) -> web.StreamResponse:
 
 
 async def transcribe(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
-    part = form["file"]
-    heard = part.file.read().decode("utf-8", "replace") if isinstance(part, web.FileField) else str(part)
+    fields = await form(request)
+    heard = fields["file"]
     answer = {
         "language_code": "eng",
         "language_probability": 0.98,

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.fakes.openai import form
 from tests.fakes.server import respond, websocket
 
 PREFIX = "/soniox"
@@ -39,11 +40,10 @@ def add_routes(app: web.Application) -> None:
 
 
 async def upload(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
-    part = form["file"]
-    content = part.file.read() if isinstance(part, web.FileField) else str(part).encode()
+    fields = await form(request)
+    content = fields["file"]
     name = str(uuid.uuid4())
-    request.app[_files][name] = content.decode("utf-8", "replace")
+    request.app[_files][name] = content
     answer = {"id": name, "filename": "audio.wav", "size": len(content), "created_at": CREATED}
     return await respond(request, answer)
 

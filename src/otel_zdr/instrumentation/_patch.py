@@ -64,6 +64,8 @@ class Patches:
         original = (
             inspect.getattr_static(owner, attribute) if isinstance(owner, type) else getattr(owner, attribute)
         )
+        if isinstance(original, _Patch) and original._self_wrapper == wrapper:
+            return  # a second name, in another module, of a class that is wrapped already
         patch = _Patch(original, wrapper, self._is_enabled)
         setattr(owner, attribute, patch)
         self._applied.append((owner, attribute, patch, inherited))
