@@ -183,17 +183,19 @@ class Settings:
         object.__setattr__(self, "inworld_hosts", lowered)
 
     def _check_files(self) -> None:
+        name = "policy_file"
         try:
             if self.policy_file is not None:
                 from otel_zdr.policy.document import read_policy
 
                 read_policy(self.policy_file)
+            name = "key_secret_file"
             if self.key_secret_file is not None:
                 from otel_zdr.policy.fingerprint import read_secret
 
                 read_secret(self.key_secret_file)
         except ConfigurationError as error:
-            _refuse(str(error))
+            _refuse(f"{variable(name)}={getattr(self, name)!r}: {error}")
 
 
 def variable(name: str) -> str:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status
 
-from otel_zdr.sdk import evidence, failure, gate, identity, log, metric, shared, span
+from otel_zdr.sdk import evidence, failure, gate, identity, log, metric, patches, shared, span
 from otel_zdr.workspaces import NOBODY
 
 
@@ -135,3 +135,6 @@ def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
         return None
 
     return _encode_resource_metrics
+
+
+patches.loaded(__name__)

@@ -15,7 +15,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
-from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import STATE
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes
@@ -360,3 +360,6 @@ def _skeleton(
     except Exception as again:
         failure.note("log", again)
         return None
+
+
+patches.loaded(__name__)

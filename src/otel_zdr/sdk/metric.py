@@ -17,7 +17,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 
 from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
-from otel_zdr.sdk import evidence, failure, gate, identity, shared
+from otel_zdr.sdk import evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.gate import say
 from otel_zdr.sdk.span import STATE
 from otel_zdr.workspaces import NOBODY
@@ -350,3 +350,6 @@ def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) 
 def forget() -> None:
     """Let unknown instruments be announced again (between tests)."""
     _announced.clear()
+
+
+patches.loaded(__name__)

@@ -77,6 +77,7 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
 _originals: list[tuple[Any, str, Any]] = []
 _applied: set[str] = set()
 _hooked: set[str] = set()
+_pending: dict[str, list[str]] = {}
 _lock = threading.RLock()
 
 
@@ -137,8 +138,21 @@ def _apply(name: str) -> None:
     with _lock:
         if name in _applied:
             return
+        ours, _ = _TARGETS[name]
+        if _is_half_imported(ours):
+            # Its own import of the SDK brought us here; loaded() goes on when it is complete.
+            _pending.setdefault(ours, []).append(name)
+            return
+        importlib.import_module(ours)
+        _put_in_place(name)
+
+
+def _put_in_place(name: str) -> None:
+    with _lock:
+        if name in _applied:
+            return
         ours, targets = _TARGETS[name]
-        wrappers = importlib.import_module(ours)
+        wrappers = sys.modules[ours]
         found = []
         for module_name, class_name, attribute, wrapper in targets:
             owner: Any = importlib.import_module(module_name)
@@ -151,6 +165,28 @@ def _apply(name: str) -> None:
         for owner, attribute, original, wrapper in found:
             _install(owner, attribute, original, wrapper)
         _applied.add(name)
+
+
+def _is_half_imported(name: str) -> bool:
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
+
+
+def loaded(ours: str) -> None:
+    """Called by each module of wrappers as its last statement: apply what waited for it."""
+    with _lock:
+        names = _pending.pop(ours, [])
+    for name in names:
+        _apply_loaded(name)
+
+
+def _apply_loaded(name: str) -> None:
+    try:
+        if _active:
+            with _lock:
+                _put_in_place(name)
+    except Exception as error:
+        _switch_off(name, error)
 
 
 def _install(owner: Any, attribute: str, original: Any, wrapper: Callable[[Any], Any]) -> None:

@@ -19,7 +19,7 @@ from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
 from otel_zdr.redaction.naming import rebuilt_span_name
-from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, shared
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import RedactingAttributes, RedactingList, WatchingAttributes
 from otel_zdr.workspaces import NOBODY
@@ -1009,3 +1009,6 @@ def decide_anew(item: Any) -> None:
                 state.decide()
     except Exception as error:
         _skeletonise(item, state, error)
+
+
+patches.loaded(__name__)
