@@ -106,9 +106,8 @@ def _print(
             where = " ".join(part for part in (signal, place) if part)
             print(f"  LEAK         text {text} ({form}) in {where}{_named(key)}{_times(many)}")
         for (signal, place, key, content_class), many in _grouped_removals(removals).items():
-            print(
-                f"  NOT ALLOWED  {signal} {place}{_named(key)} would be removed as {content_class}{_times(many)}"
-            )
+            what = f"{signal} {place}{_named(key)}"
+            print(f"  NOT ALLOWED  {what} would be removed as {content_class}{_times(many)}")
     searched = f"{texts} texts searched for" if texts else "no texts searched for"
     checked = "" if texts_only else f", {items} items checked against the catalogue"
     print(f"{len(results)} files, {searched}{checked}")

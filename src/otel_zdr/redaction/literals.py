@@ -64,16 +64,27 @@ def proven_template(text: object, *, depth: int = 0) -> bool:
     return _proven(text, MAX_TEMPLATE, True, depth)
 
 
+def proven_event(text: object, *, depth: int = 0) -> bool:
+    """As :func:`proven_template`, for structlog's event: one of the frames between must be structlog's.
+
+    For the body of a record that no ``logging`` handler made: an instrumentation or processor of
+    structlog hands the event over as the body, while a body that the application gives to the Logs API
+    itself is no template.
+    """
+    return _proven(text, MAX_TEMPLATE, True, depth, through="structlog")
+
+
 # --- how it is proven ---------------------------------------------------------------------------
 
 
 class _Origin:
     """What is known of one code object."""
 
-    __slots__ = ("constants", "is_function", "is_skipped", "wraps")
+    __slots__ = ("constants", "is_function", "is_skipped", "package", "wraps")
 
     def __init__(self) -> None:
         self.is_skipped = False
+        self.package = ""  # if it is skipped
         self.wraps = False  # skipped, and calls a function that a context manager decorates
         self.is_function = False
         self.constants: frozenset[int] = frozenset()  # ids of its proven constants; they live as long as it
@@ -82,7 +93,7 @@ class _Origin:
 _origins: IdentityMemo[CodeType, _Origin] = IdentityMemo()
 
 
-def _proven(text: object, longest: int, functions_only: bool, depth: int) -> bool:
+def _proven(text: object, longest: int, functions_only: bool, depth: int, through: str = "") -> bool:
     if type(text) is not str or not 2 <= len(text) <= longest:
         return False
     try:
@@ -97,7 +108,13 @@ def _proven(text: object, longest: int, functions_only: bool, depth: int) -> boo
         entry = known(id(code))  # IdentityMemo.get() without its call: ten frames a proof
         origin = entry[1] if entry is not None and entry[0]() is code else _examine(frame)
         if not origin.is_skipped:
-            return id(text) in origin.constants and (origin.is_function or not functions_only)
+            return (
+                id(text) in origin.constants
+                and (origin.is_function or not functions_only)
+                and not through  # still to be passed
+            )
+        if through and origin.package == through:
+            through = ""
         if origin.wraps and not functions_only:
             decorated = _decorated(frame)
             if decorated is not None:
@@ -112,6 +129,7 @@ def _examine(frame: FrameType) -> _Origin:
     name = module_name(frame)
     if _is_skipped(name, code):
         origin.is_skipped = True
+        origin.package = str(name).partition(".")[0]
         # contextlib's ContextDecorator, and OpenTelemetry's for coroutines, keep the function here.
         origin.wraps = "func" in code.co_freevars and "self" in code.co_freevars
     else:

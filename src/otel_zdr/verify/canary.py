@@ -44,6 +44,7 @@ class Search:
     def __init__(self, texts: Iterable[str], *, fragments: bool = True, shortest: int = MIN_FRAGMENT) -> None:
         self._forms: list[tuple[int, str, bytes]] = []  # searched in the value as it is
         self._folded: list[tuple[int, str, bytes]] = []  # searched in the value in lower case
+        self._parts: list[tuple[int, str, bytes]] = []  # likewise, where nothing better was found
         self._shortest = max(MIN_TEXT, shortest)
         self._numbers: list[tuple[int, bytes]] = []
         self.count = 0
@@ -68,6 +69,9 @@ class Search:
             for index, needle in self._numbers:
                 if index not in found and needle in spaceless:
                     found[index] = "numbers"
+        for index, form, needle in self._parts:
+            if index not in found and needle in folded:
+                found[index] = form
         return [Find(index, form) for index, form in sorted(found.items())]
 
     def find_in(self, value: object) -> list[Find]:
@@ -85,7 +89,7 @@ class Search:
             return
         for part in _windows(text, self._shortest):
             encoded = part.encode("utf-8", "surrogatepass")
-            self._folded.append((index, "part", encoded.lower()))
+            self._parts.append((index, "part", encoded.lower()))
         for form, encoded in _base64(whole):
             # Base64 cut short: a window of the same number of bytes.
             for piece in _windows(encoded.decode("ascii"), self._shortest * 4 // 3 + 2):

@@ -241,19 +241,18 @@ class _Group:
         names = {"traces": "scopeSpans", "logs": "scopeLogs", "metrics": "scopeMetrics"}
         scopes = [self._scope(scope) for scope in fields.dicts(fields.get(self.node, names[self.signal]))]
         self.any_under_zdr = self.any_under_zdr or any(under for _, _, under, _ in scopes)
+        if not self.any_under_zdr:
+            return self.node  # what is not under ZDR passes as it is
         self.any_marked = any(marked for _, _, _, marked in scopes)
         item_names = {"traces": "spans", "logs": "logRecords", "metrics": "metrics"}
         cleaned: fields.Document = {}
         shared = _Item(self, self.cleaner.redactor(self.named), {}, self.any_marked and self.cleaner.trusts)
-        if self.any_under_zdr:
-            cleaned["resource"] = {
-                "attributes": fields.encode_attributes(
-                    shared.attributes("resource attribute", fields.get(self.resource, "attributes"))
-                )
-            }
-        else:
-            cleaned["resource"] = _rebuilt(self.resource)
-        _put(cleaned, "schemaUrl", self._schema(shared, self.node, self.any_under_zdr))
+        cleaned["resource"] = {
+            "attributes": fields.encode_attributes(
+                shared.attributes("resource attribute", fields.get(self.resource, "attributes"))
+            )
+        }
+        _put(cleaned, "schemaUrl", self._schema(shared, self.node, True))
         cleaned[names[self.signal]] = [
             {**self._shared_scope(scope, under, marked), item_names[self.signal]: items}
             for scope, items, under, marked in scopes
@@ -276,7 +275,7 @@ class _Group:
             attributes = fields.decode_attributes(fields.get(node, "attributes"))
             workspaces = self._workspaces(attributes) | self._inherited(node)
             if not (self.forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
-                items.append(_rebuilt(node))
+                items.append(node)
                 continue
             any_under = True
             carries = attributes.get(evidence.REDACTED) is True
@@ -295,7 +294,8 @@ class _Group:
         item = _Item(self, self.cleaner.redactor(self.named), {}, marked and self.cleaner.trusts)
         cleaned: fields.Document = {}
         if not (under or (self.signal == "metrics" and self.any_under_zdr)):
-            cleaned["scope"] = _rebuilt(node)
+            if node is not None:
+                cleaned["scope"] = node
             _put(cleaned, "schemaUrl", self._schema(item, scope, False))
             return cleaned
         name = fields.as_text(fields.get(node, "name"))
@@ -381,7 +381,7 @@ class _Group:
             attributes = fields.decode_attributes(fields.get(point, "attributes"))
             workspaces = self._workspaces(attributes)
             if not (self.forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
-                kept.append(_rebuilt(point))
+                kept.append(point)
                 continue
             under = True
             item.redactor = self.cleaner.redactor(workspaces | self.named)
@@ -486,7 +486,12 @@ def _log(item: _Item, node: fields.Document) -> fields.Document:
         "severityNumber": fields.read_severity(fields.get(node, "severityNumber")),
     }
     severity = fields.as_text(fields.get(node, "severityText"))
-    _put(record, "severityText", item.simple("severity text", lambda c: redactor.severity_text(severity, c)))
+    if severity:
+        _put(
+            record,
+            "severityText",
+            item.simple("severity text", lambda c: redactor.severity_text(severity, c)),
+        )
     name = fields.as_text(fields.get(node, "eventName"))
     if name:
         kept = item.name("event name", name, lambda c: redactor.log_event_name(name, c))
@@ -639,11 +644,6 @@ _TEMPORALITIES = (
 def _put(node: fields.Document, name: str, value: object) -> None:
     if value not in (None, "", []):
         node[name] = value
-
-
-def _rebuilt(node: object) -> Any:
-    """What is not under ZDR passes as it is."""
-    return node if isinstance(node, dict) else {}
 
 
 def _trace_state(item: _Item, place: str, value: object) -> str:
