@@ -142,7 +142,6 @@ def _cells(group: Group) -> str:
     )
     nothing = '<span class="soft">none</span>'
     return (
-        f"<tr><td{' class=same' if same else ''}>{_workspace(group.workspace)}</td>"
         f"<td>{text(group.product) if group.product else '<span class=soft>not recognised</span>'}</td>"
         f'<td class="n">{seen}</td><td class="n">{number(group.redacted)}{failed}</td>'
         f"<td>{_parts(group.removed.most_common()) or nothing}</td>"
