@@ -16,9 +16,7 @@ from typing import Any
 
 USAGE = frozenset({1111, 222, 1333, 777, 888, 133, 555, 444, 999, 2776})
 _USAGE_IN_TEXT = re.compile(r"(?<![\w.])(?:1111|222|1333|777|888|133|555|444|999|2776)(?![\w.])")
-_MODEL = re.compile(
-    r"(?:gpt|claude|text-embedding|tts|whisper|stt|best|gemini)[a-z0-9-]*-keepme[a-z0-9-]*", re.ASCII
-)
+_MODEL = re.compile(r"(?!v-)[a-z0-9.]+(?:-[a-z0-9.]+)*-keepme(?:-[a-z0-9.]+)*", re.ASCII)
 _ID = re.compile(r"(?:[a-z]+[_-])+KEEPME[A-Za-z0-9_.-]*", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9._:/@+-]+", re.ASCII)
 _KEEPME = re.compile("keepme", re.IGNORECASE)

@@ -89,6 +89,16 @@ def test_answers_of_a_model_that_look_like_metadata_do_not_survive() -> None:
         assert prune("output.value", answer) is None, answer
 
 
+def test_a_response_without_usage_is_known_by_its_id() -> None:
+    secret = canary()
+    moderation = {
+        "id": "modr-1",
+        "model": "omni-moderation-1",
+        "results": [{"flagged": True, "category": secret}],
+    }
+    assert prune("output.value", moderation) == {"id": "modr-1", "model": "omni-moderation-1"}
+
+
 def test_request_parameters_keep_the_model_and_numbers() -> None:
     secret = canary()
     parameters = {

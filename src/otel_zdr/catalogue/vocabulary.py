@@ -34,14 +34,14 @@ _FIGURE_WORDS = word_set(
     " processing inference ttft ttfb ttlt itl tpot tps rate throughput elapsed ephemeral m h s 1 5"
     " metadata aggregated system fingerprint reads input output other new sent received read model"
     " session turn operation step steps internal external end e 2 processed synthesized spoken"
-    " transcribed ttfa wall clock prefill decode scheduling overhead estimated"
+    " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated"
 )
 _COUNTABLE = word_set("token character char")
 _COUNTING = word_set("count counts usage used details detail cost costs num number total")
 _UNITS = word_set("tokens toks characters chars")
 _LOOSE_UNITS = word_set("usage credits cost costs")
 _TIMES = word_set("latency latencies ttft ttfb ttfa ttlt itl tpot tps elapsed")
-_LENGTHS = word_set("duration durations seconds secs sec ms millis milliseconds minutes")
+_LENGTHS = word_set("delay duration durations seconds secs sec ms millis milliseconds minutes")
 _MEDIA = word_set("audio speech video voice")
 #: Words that tie a loose unit to the use of a model.
 _COMPANIONS = word_set(

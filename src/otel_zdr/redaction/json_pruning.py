@@ -30,7 +30,19 @@ _MAX_NODES = 5_000
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
 #: One of these stands in every JSON of which something could survive; a look that costs next to nothing.
-_HINTS = ("sage", "oken", "etric", "iming", "illed", "ost")
+_HINTS = (
+    "sage",
+    "oken",
+    "etric",
+    "iming",
+    "illed",
+    "ost",
+    '"chatcmpl-',
+    '"cmpl-',
+    '"resp_',
+    '"msg_',
+    '"modr-',
+)
 
 _PARTS = word_set("response llm_output llmOutput response_metadata responseMetadata meta raw_response result")
 _TYPES = word_set(
@@ -40,9 +52,10 @@ _FLAGS = word_set("cancelled streamed streaming")
 _NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
 _VENDOR_ID = (
-    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
+    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|modr|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
     r"[-_][A-Za-z0-9._:-]{1,100}"
 )
+_RESPONSE_ID = r"(?:chatcmpl-|cmpl-|resp_|msg_|modr-)[A-Za-z0-9._:-]{1,100}"
 _FINISH = shapes.ENUMS["finish_reason"]
 _ROLES = shapes.ENUMS["role"]
 _PARAMETER_NUMBERS = word_set(
@@ -163,10 +176,19 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         found[key] = kept
         if context == RESPONSE and type(kept) is str:
             tied.append(key)
-    if tied and len(tied) == len(found):
-        for key in tied:
-            del found[key]
+    if tied and len(tied) == len(found) and not _is_response(found):
+        return REMOVED
     return found or REMOVED
+
+
+def _is_response(found: dict[str, object]) -> bool:
+    """Whether an id that only a vendor's API makes stands beside a model: evidence enough without usage."""
+    identifier = found.get("id")
+    return (
+        type(identifier) is str
+        and re.fullmatch(_RESPONSE_ID, identifier) is not None
+        and not _MODEL_KEYS.isdisjoint(found)
+    )
 
 
 def _leaf_or_part(key: str, value: object, context: str, depth: int, budget: _Budget) -> object:
