@@ -14,10 +14,21 @@ from otel_zdr.collector import spellings, values
 from otel_zdr.collector.keys import PRUNED, Keys
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 
+#: What the SDK's gate writes; on items that it did not mark, and from senders nobody trusts, it goes.
+_EVIDENCE = (
+    "zdr.redacted",
+    "zdr.removed",
+    "zdr.policy.version",
+    "zdr.product",
+    "zdr.coverage",
+    "zdr.coverage.reason",
+    "zdr.failsafe",
+    "zdr.exception.fingerprint",
+)
 _PLAIN = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN, shapes.USAGE, shapes.TIMING)
 
 
-def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = None, unlisted: bool = True) -> Iterator[str]:
+def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = None, unlisted: bool = True, trusted: bool = False) -> Iterator[str]:
     """Statements that clean the map ``target`` with ``cache`` of the same context.
 
     ``server``: a condition under which keys that the caller fills in are removed too.
@@ -47,6 +58,13 @@ def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = N
         yield f'merge_maps({target}, {cache}["spelt"], "insert")'
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {text('^' + words(keys.caller) + '$')}) where {server}"
+    if trusted:
+        part = f'{cache}["evidence"]'
+        yield f"set({part}, {raw})"
+        yield f"keep_keys({part}, {texts(_EVIDENCE)})"
+        items = all_of("IsList(v)", "Len(v) <= 64", f"All(v, (_, e) => ({values.token('e')}))")
+        yield f"set({part}, Filter({part}, (_, v) => {any_of('IsBool(v)', values.token('v'), items)}))"
+        yield f'merge_maps({target}, {part}, "insert") where {raw}["zdr.redacted"] == true'
 
 
 def _keys_of(shape: str, keys: Keys) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ _NUMBERS = {
 #: Paths of texts with their value, by letter.
 _TEXTS = (
     rf"u[0-9]\.{_TEXT_ITEM}(?:metadata\.)?(?:{_FINISH}|id={_VENDOR_ID}|{_TIED}"
-    rf"|[A-Za-z_]*(?:request|response)_?[iI]ds?={values.TOKEN})",
+    rf"|[A-Za-z_]*(?:request|response)_?[iI]ds?={values.TOKEN}|[A-Za-z_]*{words(vocabulary._PROVIDED)}_provider(?:_name)?={values.TOKEN})",
     rf"[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}",
     rf"r[0-9]\.{_TEXT_ITEM}(?:{_PARTS}\.{_TEXT_ITEM})*(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})",
     rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",

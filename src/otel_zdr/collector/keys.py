@@ -17,12 +17,13 @@ from otel_zdr.settings import Settings
 
 #: Attributes that the configuration writes for its own use and for nobody else.
 STATE = "zdr.collector.state"
+MIXED = "zdr.collector.mixed"
 PRUNED = "zdr.collector.pruned"
 KEPT_TEXT = "zdr.collector.text"
 REDACTED = "zdr.collector.redacted"
 
 PRUNED_SHAPES = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
-_PLACEHOLDER = re.compile(r"(?<![^.])N(?![^.])")
+_INDEX = "N"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Keys:
 
 def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
     """Lay out the catalogue under ``settings``. ``also_kept``: further keys that a policy file keeps."""
-    kept = (*settings.keep_keys, *also_kept)
+    kept = (*settings.keep_keys, *settings.workspace_keys, *also_kept)
     exact_kept = {key for key in kept if not key.endswith(".*")}
     prefixes = tuple(sorted({key[:-1] for key in kept if key.endswith(".*")}))
     rules = catalogue.exact_rules()
@@ -60,9 +61,9 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
     structured: dict[str, list[str]] = defaultdict(list)
     caller = []
     for key, rule in sorted(rules.items()):
-        if not rule.keep or key.startswith("zdr.collector."):
+        if not rule.keep or key.startswith("zdr."):
             continue
-        if _PLACEHOLDER.search(key):
+        if _has_index(key):
             indexed[rule.shape].append(_indices(key))
             continue
         by_shape[rule.shape].append(key)
@@ -87,7 +88,11 @@ def _kept_rule(rule: Rule | None) -> Rule:
 
 
 def _indices(key: str) -> str:
-    return _PLACEHOLDER.sub("[0-9]+", re.escape(key))
+    return r"\.".join("[0-9]+" if part == _INDEX else re.escape(part) for part in key.split("."))
+
+
+def _has_index(key: str) -> bool:
+    return _INDEX in key.split(".")
 
 
 def _denied(rules: dict[str, Rule]) -> str:
@@ -104,7 +109,7 @@ def _denied(rules: dict[str, Rule]) -> str:
         if not rule.keep and rule.content_class in CONTENT_CLASSES and "." in key and key in parents
     }
     below |= {key for key, rule in known.tails.items() if not rule.keep} - lookup._OPEN_PREFIXES
-    below = {key for key in below if not _PLACEHOLDER.search(key) and not _covered(key, below)}
+    below = {key for key in below if not _has_index(key) and not _covered(key, below)}
     spelt = {key for key in spelt if not _covered(key, below)}
     return f"^(?:{words(below)}\\..*|{words(spelt)})$"
 

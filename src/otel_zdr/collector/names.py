@@ -10,6 +10,8 @@ from otel_zdr.collector import spellings, values
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, unless, words
 from otel_zdr.redaction import naming
 
+#: What the SDK's gate measures of itself.
+_OWN = {"zdr.removed.values", "zdr.failsafe.items"}
 _LEAF = "[A-Za-z_][A-Za-z0-9_]{0,47}"
 _METHODS = words(naming.METHODS)
 _SERVER_PART = words(naming._SERVER_PARTS)
@@ -100,9 +102,9 @@ def scope_name(keep_names: tuple[str, ...]) -> str:
 
 
 def is_instrument(path: str, keep_names: tuple[str, ...]) -> str:
-    known = "|".join((words(names.INSTRUMENTS), *_listed(keep_names)))
+    known = "|".join((words(names.INSTRUMENTS | _OWN), *_listed(keep_names)))
     token = match(path, f"^{values.TOKEN}$")
-    return all_of(f"Len({path}) <= 128", any_of(match(path, f"^(?:{known})$"), all_of(token, spellings.figure(path))))
+    return all_of(f"Len({path}) <= 128", any_of(match(path, f"^(?:{known})$"), all_of(token, any_of(spellings.figure(path), spellings.operational(path)))))
 
 
 def trusted_name(name: str, attributes: str) -> str:

@@ -7,13 +7,14 @@ uses for itself is removed first, so that nobody can decide or write anything fr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from otel_zdr.collector import json_values, names, values
 from otel_zdr.collector.attributes import clean_attributes
 from otel_zdr.collector.keys import KEPT_TEXT, PRUNED, REDACTED, STATE, Keys
-from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, unless, words
-from otel_zdr.collector.who import Who, decide_item, shared_is_clean
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
+from otel_zdr.collector.who import Who, decide_item, note_mixed, shared_is_clean
+from otel_zdr.policy import evidence
 from otel_zdr.redaction import frames, naming, redactor
 
 #: The metric whose measurements nobody may see is renamed to this, and dropped by the filter processor.
@@ -105,7 +106,10 @@ def _forget(attributes: str) -> Iterator[str]:
 def _decision(plan: Plan, context: str, shared: tuple[str, ...]) -> list[Group]:
     if plan.who.everything:
         return []
-    return [Group(context, tuple(decide_item(context, plan.who, shared)))]
+    return [
+        Group(context, tuple(note_mixed(context, plan.who))),
+        Group(context, tuple(decide_item(context, plan.who, shared))),
+    ]
 
 
 def _when(
@@ -135,7 +139,7 @@ def _put_frames(attributes: str, cache: str) -> str:
 def _span(plan: Plan) -> Iterator[str]:
     target, cache = "span.attributes", "span.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, _SERVER)
+    yield from clean_attributes(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
     yield from names.span_name(plan.who.keep_names, plan.trust_sdk_marks)
     yield 'set(span.status.message, "") where span.status.message != ""'
@@ -152,7 +156,7 @@ def _span(plan: Plan) -> Iterator[str]:
 def _span_event(plan: Plan) -> Iterator[str]:
     target, cache = "spanevent.attributes", "spanevent.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, _SERVER)
+    yield from clean_attributes(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
     trusted = names.trusted_name("spanevent.name", "span.attributes") if plan.trust_sdk_marks else "false"
     yield names.event_name("spanevent.name", plan.who.keep_names, "event", trusted)
@@ -165,7 +169,7 @@ def _log(plan: Plan) -> Iterator[str]:
         template = all_of(marked, "IsString(log.body)", "Len(log.body) <= 200", match("log.body", _TEMPLATE))
         yield f'set({cache}["template"], log.body) where {template}'
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys)
+    yield from clean_attributes(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
     for statement in json_values.prune_body("log.body", cache):
         joined = "and" if " where " in statement else "where"
@@ -185,7 +189,17 @@ def _log(plan: Plan) -> Iterator[str]:
 
 
 def _data_point(plan: Plan) -> Iterator[str]:
-    yield from clean_attributes("datapoint.attributes", "datapoint.cache", plan.keys)
+    target, cache = "datapoint.attributes", "datapoint.cache"
+    server = match("metric.name", f"^{words(redactor._SERVER_INSTRUMENTS)}")
+    # The conventions define `http.server_name` on a measurement as the server's own configured name.
+    keys = replace(plan.keys, caller=tuple(key for key in plan.keys.caller if key != "http.server_name"))
+    yield from clean_attributes(target, cache, keys, server)
+    own = f'{cache}["own"]'
+    yield f'set({own}, {cache}["raw"])'
+    yield f"keep_keys({own}, {texts(evidence.METRIC_ATTRIBUTES)})"
+    yield f"set({own}, Filter({own}, (_, v) => ({values.token('v')})))"
+    yield f'merge_maps({target}, {own}, "insert") where {match("metric.name", "^zdr[.]")}'
+    yield f'set(metric.metadata["{STATE}"], true)'
     if not plan.who.everything:
         unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
         yield f'set(datapoint.attributes["{STATE}"], {text(DROPPED)}) where {unknown}'
@@ -193,6 +207,11 @@ def _data_point(plan: Plan) -> Iterator[str]:
 
 def _metric(plan: Plan) -> Iterator[str]:
     yield 'set(metric.description, "") where metric.description != ""'
+    # Removing keys can leave points of one metric with the same attributes: they become one.
+    summed = any_of(
+        *(f"metric.type == METRIC_DATA_TYPE_{kind}" for kind in ("SUM", "HISTOGRAM", "EXPONENTIAL_HISTOGRAM"))
+    )
+    yield f'aggregate_on_attributes("sum") where metric.metadata["{STATE}"] == true and {summed}'
     yield "keep_keys(metric.metadata, [])"
     yield f'set(metric.unit, "") where metric.unit != "" and not ({_token("metric.unit", _UNIT)})'
     if plan.who.everything:
@@ -220,6 +239,6 @@ def _shared(plan: Plan, always: bool) -> list[Group]:
         groups.append(Group(context, tuple(statements), conditions))
     if not plan.who.everything and not always:
         groups += [
-            Group(context, (f'delete_key({context}.attributes, "{STATE}")',)) for context in ("scope", "resource")
+            Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("scope", "resource")
         ]
     return groups

@@ -67,6 +67,14 @@ def figure(name: str) -> str:
     )
 
 
+_OPERATIONAL = f"^(?:{_K}_)*{_some(catalogue._OPERATIONAL)}$"
+
+
+def operational(name: str) -> str:
+    """Whether ``name`` counts or measures, all in words of known keys."""
+    return match(f"ToSnakeCase({name})", _OPERATIONAL)
+
+
 _LAST = "(?:^|_)(?:models?|name|id|ids|reasons?|tier|fingerprint|provider|version|environment)$"
 _REFERENCE = (
     f"(?:{_some(v._REFERENCE_WORDS)}_)*?(?:{_some(v._STRONG_REFERENCES)}|(?:call|use)_(?:.*_)?(?:tool|function)"

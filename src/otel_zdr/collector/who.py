@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from otel_zdr.collector.keys import STATE
+from otel_zdr.collector.keys import MIXED, STATE
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 from otel_zdr.errors import ConfigurationError
 from otel_zdr.policy.decision import Policy
@@ -92,9 +92,9 @@ def _expression(pattern: str) -> str:
     return "^" + ".*".join(re.escape(part) for part in pattern.split("*")) + "$"
 
 
-def decide(source: str, cache: str, who: Who) -> Iterator[str]:
-    """Statements that note in ``cache`` what the attributes ``source`` say: ``zdr`` and ``seen``."""
-    zdr, seen, id_ = f'{cache}["zdr"]', f'{cache}["seen"]', f'{cache}["id"]'
+def decide(source: str, cache: str, who: Who, note: str) -> Iterator[str]:
+    """Statements that note in ``cache`` what the attributes ``source`` say: ``zdr``, and ``note`` if anyone."""
+    zdr, seen, id_ = f'{cache}["zdr"]', f'{cache}["{note}"]', f'{cache}["id"]'
     for key in who.keys:
         value = f"{source}[{text(key)}]"
         same = f'{cache}["same"]'
@@ -160,15 +160,24 @@ def decide_item(context: str, who: Who, shared: tuple[str, ...]) -> Iterator[str
     others, which is cleaned when any of them is under ZDR, or none is known to be free.
     """
     cache = f"{context}.cache"
-    yield from decide(f"{context}.attributes", cache, who)
-    yield from decide("resource.attributes", cache, who)
+    yield from decide(f"{context}.attributes", cache, who, "seen")
+    yield from decide("resource.attributes", cache, who, "shared")
     yield forced(cache)
     if who.unidentified:
-        yield f'set({cache}["zdr"], true) where {cache}["seen"] != true'
+        # The resource identifies by itself only while no other workspace is seen beside it.
+        alone = all_of(f'{cache}["shared"] == true', f'resource.attributes["{MIXED}"] != true')
+        yield f'set({cache}["zdr"], true) where {cache}["seen"] != true and not ({alone})'
     yield f'set({context}.attributes["{STATE}"], true) where {cache}["zdr"] == true'
     for attributes in shared:
         yield f'set({attributes}["{STATE}"]["under"], true) where {cache}["zdr"] == true'
         yield f'set({attributes}["{STATE}"]["free"], true) where {cache}["zdr"] != true'
+
+
+def note_mixed(context: str, who: Who) -> Iterator[str]:
+    """Statements, for a walk before the decision, that mark resources whose items name other workspaces."""
+    for key in who.keys:
+        own, shared = f"{context}.attributes[{text(key)}]", f"resource.attributes[{text(key)}]"
+        yield f'set(resource.attributes["{MIXED}"], true) where {own} != nil and {own} != {shared}'
 
 
 def shared_is_clean(attributes: str) -> str:
