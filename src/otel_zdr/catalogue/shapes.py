@@ -8,6 +8,7 @@ A shape is checked on values of exactly the built-in types, the length first, wi
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from otel_zdr.catalogue.words import word_set
 
@@ -30,11 +31,18 @@ MAX_JSON = 64 * 1024
 MAX_DEPTH = 32
 
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
-# Patterns of rare values: compiled when first used, for the sake of start-up.
+# Patterns of rarer values: compiled when first used (`compiled`), for the sake of start-up.
 ROUTE_PATTERN = r"[A-Za-z0-9._:/@+{}<>*-]{1,128}"
 QUALNAME_PATTERN = r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}"
 TIMESTAMP_PATTERN = r"[0-9]{1,4}[0-9T:.+Z-]{0,40}"
 DECIMAL_PATTERN = r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The compiled pattern; unlike the cache of `re`, an application's patterns never push it out."""
+    return re.compile(pattern)
+
 
 #: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.
 ENUMS: dict[str, frozenset[str]] = {

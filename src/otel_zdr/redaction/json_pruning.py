@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 
 from otel_zdr import catalogue
@@ -186,7 +185,7 @@ def _is_response(found: dict[str, object]) -> bool:
     identifier = found.get("id")
     return (
         type(identifier) is str
-        and re.fullmatch(_RESPONSE_ID, identifier) is not None
+        and shapes.compiled(_RESPONSE_ID).fullmatch(identifier) is not None
         and not _MODEL_KEYS.isdisjoint(found)
     )
 
@@ -271,7 +270,7 @@ def _is_metadata_text(key: str, value: str, context: str) -> bool:
     if key in ("finish_reason", "stop_reason", "finishReason", "stopReason"):
         return value in _FINISH
     if key == "id":
-        return re.fullmatch(_VENDOR_ID, value) is not None
+        return shapes.compiled(_VENDOR_ID).fullmatch(value) is not None
     if context == _BODY:
         if "." in key:
             return _listed_shape(key) in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR)
@@ -285,5 +284,5 @@ def _is_metadata_text(key: str, value: str, context: str) -> bool:
         return rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS)
     return (
         key in ("response_id", "request_id", "responseId", "requestId")
-        and re.fullmatch(_VENDOR_ID, value) is not None
+        and shapes.compiled(_VENDOR_ID).fullmatch(value) is not None
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from re import fullmatch
 
 from otel_zdr.catalogue import figure_of, is_operational, names, shapes
 from otel_zdr.catalogue.words import word_set
@@ -107,13 +106,15 @@ class Names:
         if name in names.SCOPES or self.is_listed(name) or self._module_known(name):
             return True
         parent, dot, leaf = name.rpartition(".")
-        if not dot or not fullmatch(_LEAF, leaf):
+        if not dot or not shapes.compiled(_LEAF).fullmatch(leaf):
             return False
         if self._module_known(parent):
             return True
         while parent:
             if parent in names.SCOPES:
-                return all(fullmatch(_LEAF, part) for part in name[len(parent) + 1 :].split("."))
+                return all(
+                    shapes.compiled(_LEAF).fullmatch(part) for part in name[len(parent) + 1 :].split(".")
+                )
             parent = parent.rpartition(".")[0]
         return False
 

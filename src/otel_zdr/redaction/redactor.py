@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from re import fullmatch
 from typing import Any
 
 from otel_zdr import catalogue
@@ -402,7 +401,7 @@ class Redactor:
             return None
         try:
             plain = shaping.plain_text(url)
-            if plain is not None and len(plain) <= 64 and fullmatch(_SCHEMA_URL, plain):
+            if plain is not None and len(plain) <= 64 and shapes.compiled(_SCHEMA_URL).fullmatch(plain):
                 return plain
         except Exception:
             pass
@@ -422,7 +421,7 @@ class Redactor:
                     shaping.plain_text(key) == "ot"
                     and text
                     and len(text) <= 64
-                    and fullmatch(_SAMPLING, text)
+                    and shapes.compiled(_SAMPLING).fullmatch(text)
                 ):
                     clean.append(("ot", text))
                 else:
@@ -451,7 +450,7 @@ class Redactor:
 
 
 def _is_unit(text: str) -> bool:
-    return len(text) <= 48 and fullmatch(_UNIT, text) is not None
+    return len(text) <= 48 and shapes.compiled(_UNIT).fullmatch(text) is not None
 
 
 def _class_of_pruned(rule: Rule) -> str:

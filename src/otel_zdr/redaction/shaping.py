@@ -7,7 +7,6 @@ equality or its text. A ``str`` subclass (a member of a text enumeration) counts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from re import fullmatch
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.redaction import json_pruning
@@ -100,7 +99,7 @@ def timing(value: object) -> object:
     if text is None or len(text) > 48:
         return REMOVED
     bare = text[1:-1] if len(text) > 2 and text[0] == text[-1] == '"' else text
-    return text if fullmatch(shapes.TIMESTAMP_PATTERN, bare) else REMOVED
+    return text if shapes.compiled(shapes.TIMESTAMP_PATTERN).fullmatch(bare) else REMOVED
 
 
 def route(value: object) -> object:
@@ -108,7 +107,7 @@ def route(value: object) -> object:
     if (
         text is None
         or len(text) > shapes.MAX_TOKEN
-        or not fullmatch(shapes.ROUTE_PATTERN, text)
+        or not shapes.compiled(shapes.ROUTE_PATTERN).fullmatch(text)
         or "//" in text
     ):
         return REMOVED
@@ -120,7 +119,7 @@ def qualname(value: object) -> object:
     if (
         text is None
         or len(text) > _MAX_QUALNAME
-        or not fullmatch(shapes.QUALNAME_PATTERN, text)
+        or not shapes.compiled(shapes.QUALNAME_PATTERN).fullmatch(text)
         or "//" in text
     ):
         return REMOVED
@@ -146,7 +145,7 @@ def usage(value: object) -> object:
         return value
     text = plain_text(value)
     if text is not None:
-        if len(text) <= 38 and fullmatch(shapes.DECIMAL_PATTERN, text):
+        if len(text) <= 38 and shapes.compiled(shapes.DECIMAL_PATTERN).fullmatch(text):
             return text
         return json_pruning.prune_text(text, json_pruning.USAGE)
     return json_pruning.prune_value(value, json_pruning.USAGE)
