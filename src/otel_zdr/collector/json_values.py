@@ -44,6 +44,7 @@ _PARTS = words(p._PARTS)
 _SNAKE_PARTS = words({"response", "llm_output", "response_metadata", "meta", "raw_response", "result"})
 _TEXT_ITEM = r"(?:[0-9]{1,3}\.)?"
 _VENDOR_ID = expression(p._VENDOR_ID)
+_RESPONSE_ID = expression(p._RESPONSE_ID)
 _FINISH = f"(?:finish_reason|stop_reason|finishReason|stopReason)={words(p._FINISH)}"
 _TYPE = f"type={words(p._TYPES)}"
 _TIED = f"{words(p._MODEL_KEYS | p._TIED_TEXT)}={values.TOKEN}"
@@ -88,6 +89,18 @@ def _leaf() -> str:
     )
 
 
+def _tells(value: str) -> str:
+    """Whether a pruned response holds more than texts: alone, a key called ``model`` may hold anything.
+
+    An id that only a vendor's API makes, beside a model, is evidence too.
+    """
+    identified = all_of("k == \"id\"", match("z", f"^{_RESPONSE_ID}$"))
+    return any_of(
+        f"Any({value}, (_, z) => not IsString(z))",
+        f"Any({value}, (k, z) => ({identified})) and Any({value}, (k, _) => {match('k', f'^{words(p._MODEL_KEYS)}$')})",
+    )
+
+
 def _container(value: str) -> str:
     return any_of(f"IsMap({value})", f"IsList({value})")
 
@@ -102,9 +115,7 @@ def _rebuild(source: str, path: list[str], flat: str, depth: int) -> str:
     leaf = all_of(f"{value} != nil", f'{flat}[Concat([{", ".join(here)}], ".")] == {value}')
     kept = f"Filter({source}, ({key}, {value}) => {any_of(_container(value), leaf)})"
     inner = f"When(() => {_container(value)}, {_rebuild(value, here, flat, depth - 1)}, {value})"
-    telling = f"Any({value}, (_, z) => not IsString(z))"
-    # A part that holds nothing but texts says nothing about use: a key called `model` may hold anything.
-    lonely = any_of(f"Len({value}) == 0", all_of(match(path[0], "^r"), f"not {telling}"))
+    lonely = any_of(f"Len({value}) == 0", all_of(match(path[0], "^r"), unless(_tells(value))))
     return f"Filter(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => {unless(all_of(_container(value), lonely))})"
 
 
@@ -116,7 +127,7 @@ def _pruned(parsed: str, flat: str) -> Iterator[str]:
     yield f"set({flat}, Filter({flat}, (k, v) => {_leaf()}))"
     yield f"set({parsed}, Filter({parsed}, (_, v) => {_container('v')}))"
     yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_rebuild('v', ['slot'], flat, DEPTH)}))"
-    yield f"set({parsed}, Filter({parsed}, (slot, v) => (Len(v) > 0 and ({match('slot', '^[^r]')} or Any(v, (_, z) => not IsString(z))))))"
+    yield f"set({parsed}, Filter({parsed}, (slot, v) => (Len(v) > 0 and ({match('slot', '^[^r]')} or {_tells('v')}))))"
 
 
 def prune_body(body: str, cache: str) -> Iterator[str]:

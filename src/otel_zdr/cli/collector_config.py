@@ -1,0 +1,69 @@
+"""``otel-zdr collector-config``: the same policy as configuration of the OpenTelemetry Collector."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from otel_zdr.cli._terminal import OK, error
+from otel_zdr.collector import KINDS, generate
+from otel_zdr.errors import ConfigurationError
+from otel_zdr.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command."""
+    parser.description = (
+        "Write the configuration of a Collector that enforces what this environment's OTEL_ZDR_* variables "
+        "(or the policy file they name) say. Its first line is the command that starts it."
+    )
+    parser.add_argument("kind", choices=KINDS, help="a gateway for a fleet, or an agent beside an application")
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
+    parser.add_argument(
+        "--trust-sdk-marks",
+        action="store_true",
+        help="keep names and log templates of items that carry the SDK's mark; only for receivers that "
+        "authenticate their senders",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Generate; 0, or 2 with nothing written when the settings or the file cannot be used."""
+    try:
+        text = generate(Settings.from_env(), args.kind, trust_sdk_marks=args.trust_sdk_marks)
+    except ConfigurationError as problem:
+        return error(str(problem))
+    if args.output is None or args.output == "-":
+        sys.stdout.write(text)
+        return OK
+    try:
+        _write(Path(args.output), text)
+    except OSError as problem:
+        return error(f"{args.output} cannot be written: {problem.strerror}")
+    return OK
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: a Collector may be told to read the file at any moment."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")  # a pipe or a device
+        return
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
