@@ -128,8 +128,8 @@ def _clean(holding: gate.Gate, measurement: Any) -> None:
         object.__setattr__(measurement, "attributes", None)
         measurement.__dict__[_VERDICT] = _DROPPED
         return
-    server = instrument.name.startswith(("http.server.", "rpc.server."))
-    clean = holding.redactor_for(workspaces).attributes(attributes, removed, server) if attributes else None
+    redactor = holding.redactor_for(workspaces)
+    clean = redactor.measurement_attributes(attributes, removed, instrument.name) if attributes else None
     if stamp is not None:
         clean = clean or {}
         clean.update(holding.redactor.attributes({holding.stamp_key: stamp}, {}))
@@ -336,7 +336,7 @@ def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) 
             continue
         if not known:
             continue
-        clean = holding.redactor_for(named).attributes(attributes, {})
+        clean = holding.redactor_for(named).measurement_attributes(attributes, {}, metric.name)
         exemplars = [
             replace(
                 exemplar, filtered_attributes=holding.redactor.attributes(exemplar.filtered_attributes, {})
