@@ -74,6 +74,31 @@ def proven_event(text: object, *, depth: int = 0) -> bool:
     return _proven(text, MAX_TEMPLATE, True, depth, through="structlog")
 
 
+def remember_name(text: object, *, depth: int = 0) -> bool:
+    """Prove a name that is given once and used later: of a scope, an instrument, a proxy of one.
+
+    A proven one is remembered as the object it is, for :func:`was_proven`; equal texts made elsewhere
+    are not. Raises nothing.
+    """
+    if was_proven(text):
+        return True
+    if not _proven(text, MAX_NAME, False, depth):
+        return False
+    if len(_remembered) >= _MAX_REMEMBERED:
+        _remembered.clear()
+    _remembered[id(text)] = text
+    return True
+
+
+def was_proven(text: object) -> bool:
+    """Whether this very string was proven by :func:`remember_name`."""
+    return type(text) is str and _remembered.get(id(text)) is text
+
+
+_MAX_REMEMBERED = 4096
+_remembered: dict[int, object] = {}  # holding the string keeps its id from being used again
+
+
 # --- how it is proven ---------------------------------------------------------------------------
 
 

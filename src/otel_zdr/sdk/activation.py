@@ -94,11 +94,11 @@ def _on_policy_change(_old: Policy, new: Policy) -> None:
 def _after(settings: Settings) -> None:
     """What goes with the gate and must not keep it from closing the choke points."""
     global _fork_hooked
-    from otel_zdr.sdk import bypass, loggers, span
+    from otel_zdr.sdk import bypass, given_names, handlers, loggers, span
 
     for item in span.open_spans():
         span.adopt_safely(item)
-    for step in (evidence.register, bypass.install, loggers.install):
+    for step in (evidence.register, bypass.install, loggers.install, given_names.install, handlers.install):
         try:
             step()
         except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_zdr.redaction import frames, literals
+from otel_zdr.sdk import handlers
 
 if TYPE_CHECKING:
     from otel_zdr.sdk.gate import Gate
@@ -26,6 +27,11 @@ def is_proven_name(gate: Gate, name: object) -> bool:
 
 def log_body(gate: Gate, record: Any, removed: dict[str, int]) -> Any:
     """The body that stays: a structured one pruned, a text only as a proven template."""
+    template = handlers.template(gate, record.body)
+    if template is not None:
+        if template != record.body:  # the arguments are gone
+            removed["free_text"] = removed.get("free_text", 0) + 1
+        return template
     return gate.redactor.body(record.body, record.event_name, removed)
 
 
@@ -33,6 +39,8 @@ def describe_exception(
     exception: BaseException | None, raw: Any, attributes: dict[str, Any], removed: dict[str, int]
 ) -> None:
     """Put what holds no data of a log record's exception object among its cleaned attributes."""
+    if exception is None:
+        exception = handlers.exception()  # the handlers of `logging` hand over its text only
     if exception is None:
         return
     if not raw or "exception.message" not in raw:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
 
+from otel_zdr.redaction import literals
 from otel_zdr.sdk import failure
 from otel_zdr.workspaces import NOBODY, identify
 
@@ -133,8 +134,9 @@ def _clean_scope(gate: Gate, scope: InstrumentationScope) -> InstrumentationScop
     removed: dict[str, int] = {}
     redactor = gate.redactor
     attributes = scope.attributes
+    proven = gate.literals != "none" and literals.was_proven(scope.name)
     return InstrumentationScope(
-        redactor.scope_name(scope.name, removed),
+        scope.name if proven else redactor.scope_name(scope.name, removed),
         redactor.token(scope.version, removed, "free_text") if scope.version else scope.version,
         redactor.schema_url(scope.schema_url, removed) if scope.schema_url else scope.schema_url,
         redactor.attributes(attributes, removed) if attributes else None,  # type: ignore[arg-type]
