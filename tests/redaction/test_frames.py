@@ -473,6 +473,16 @@ def test_a_fingerprint_is_the_same_in_every_process_folder_and_line(tmp_path: Pa
     assert len(prints) == 1
 
 
+def test_one_walk_says_the_same_as_three() -> None:
+    error = caught(raise_from, PaymentError("secret"), caught(raise_it, KeyError("secret")))
+
+    assert frames.describe(error) == (
+        frames.exception_type(error),
+        frames.stacktrace(error),
+        frames.fingerprint(error),
+    )
+
+
 def test_names_with_other_letters_and_files_with_spaces_are_not_shown(tmp_path: Path) -> None:
     name = f"app {uuid.uuid4().hex[:8]}"
     (tmp_path / f"{name}.py").write_text("def f(g):\n    g()\n")

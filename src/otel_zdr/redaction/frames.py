@@ -69,14 +69,13 @@ def stacktrace(exception: BaseException) -> str:
     Costs a few microseconds for a chain of two once the code has been seen; the first time, the files
     of the modules on the way are read.
     """
-    lines: list[str] = []
-    for relation, error, hidden in _chain(exception):
-        if error is None:
-            lines.append(f"+{min(hidden, 999_999)} exceptions")
-            continue
-        lines.append(relation + _dotted(type(error)))
-        _add_frames(lines, _traceback(error))
-    return "\n".join(lines)
+    return _written(_read(exception))
+
+
+def describe(exception: BaseException) -> tuple[str, str, str]:
+    """:func:`exception_type`, :func:`stacktrace` and :func:`fingerprint` in one walk."""
+    chain = _read(exception)
+    return exception_type(exception), _written(chain), _hashed(chain)
 
 
 def exception_type(exception: BaseException | type) -> str:
@@ -95,31 +94,61 @@ def fingerprint(exception: BaseException) -> str:
     The same failure has the same in every process of one Python version: no line numbers, no folders,
     no repetitions and no frames of code that is not its module's own go in. Raises nothing.
     """
-    digest = blake2b(digest_size=8)
-    for relation, error, _ in _chain(exception):
-        if error is None:
-            continue
-        digest.update(f"{relation}{_dotted(type(error))}\n".encode())
-        seen: set[str] = set()  # how deep a recursion went is chance
-        for entry in _walk(_traceback(error)):
-            frame = _frame(entry)
-            line = f"{frame.file} {frame.name}\n" if frame is not None else ""
-            if line not in seen:
-                seen.add(line)
-                digest.update(line.encode())
-    return digest.hexdigest()
+    return _hashed(_read(exception))
+
+
+class _Raised:
+    """One exception of a chain: what it is to the one above, its type, its frames in order of the calls."""
+
+    __slots__ = ("entries", "frames", "line")
+
+    def __init__(self, relation: str, error: BaseException) -> None:
+        self.line = relation + _dotted(type(error))
+        self.entries: list[TracebackType] = []
+        self.frames: list[CodeFrame | None] = []  # None: not shown
+        entry = _traceback(error)
+        while entry is not None and len(self.entries) < _MAX_WALK:
+            code = entry.tb_frame.f_code
+            known = _frames.entries.get(id(code))
+            frame = known[1] if known is not None and known[0]() is code else _examine(entry, code)
+            self.entries.append(entry)
+            self.frames.append(None if frame is _HIDDEN else frame)
+            entry = entry.tb_next
+
+
+def _read(exception: BaseException) -> tuple[list[_Raised], int]:
+    """The exceptions of the chain that are described, and how many are not."""
+    links, left_out = _chain(exception)
+    return [_Raised(relation, error) for relation, error in links], left_out
+
+
+def _written(chain: tuple[list[_Raised], int]) -> str:
+    lines: list[str] = []
+    for raised in chain[0]:
+        lines.append(raised.line)
+        _add_frames(lines, raised)
+    if chain[1]:
+        lines.append(f"+{min(chain[1], 999_999)} exceptions")
+    return "\n".join(lines)
+
+
+def _hashed(chain: tuple[list[_Raised], int]) -> str:
+    parts: list[str] = []
+    for raised in chain[0]:
+        parts.append(raised.line)
+        # Each function once: how deep a recursion went is chance.
+        parts += dict.fromkeys([frame.place for frame in raised.frames if frame is not None])
+    return blake2b("\n".join(parts).encode(), digest_size=8).hexdigest()
 
 
 # --- the chain ----------------------------------------------------------------------------------
 
-_Link = tuple[str, "BaseException | None", int]
 
-
-def _chain(exception: BaseException) -> list[_Link]:
-    """The exception and what it is chained to, each once: (what it is, exception, count if none)."""
+def _chain(exception: BaseException) -> tuple[list[tuple[str, BaseException]], int]:
+    """The exception and what it is chained to, each once, with what it is; how many are left out."""
     if _cause(exception) is None and _context(exception) is None and not _members(exception):
-        return [("", exception, 0)]
-    chain: list[_Link] = []
+        return [("", exception)], 0
+    chain: list[tuple[str, BaseException]] = []
     seen: set[int] = set()
     pending: list[tuple[str, BaseException]] = [("", exception)]
     left_out = 0
@@ -131,7 +160,7 @@ def _chain(exception: BaseException) -> list[_Link]:
         if len(chain) >= MAX_EXCEPTIONS:
             left_out += 1 + len(pending)
             break
-        chain.append((relation, error, 0))
+        chain.append((relation, error))
         members = _members(error)
         shown = members[:MAX_EXCEPTIONS]
         left_out += len(members) - len(shown)
@@ -141,9 +170,7 @@ def _chain(exception: BaseException) -> list[_Link]:
             pending.append(("cause: ", cause))
         elif not _suppress_context(error) and (context := _context(error)) is not None:
             pending.append(("context: ", context))
-    if left_out:
-        chain.append(("", None, left_out))
-    return chain
+    return chain, left_out
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
@@ -174,22 +201,16 @@ _builtin_group: Any = getattr(__import__("builtins"), "BaseExceptionGroup", None
 class CodeFrame:
     """What is shown of a code object that is its module's own."""
 
-    __slots__ = ("file", "name")
+    __slots__ = ("file", "name", "place")
 
     def __init__(self, file: str, name: str) -> None:
         self.file = file
         self.name = name
+        self.place = f"{file} {name}"  # without a line: what a fingerprint is made of
 
 
 _HIDDEN = CodeFrame("", "")  # in the memo: looked at, and not shown
 _frames: IdentityMemo[CodeType, CodeFrame] = IdentityMemo()
-
-
-def _frame(entry: TracebackType) -> CodeFrame | None:
-    code = entry.tb_frame.f_code
-    known = _frames.entries.get(id(code))
-    frame = known[1] if known is not None and known[0]() is code else _examine(entry, code)
-    return None if frame is _HIDDEN else frame
 
 
 def _examine(entry: TracebackType, code: CodeType) -> CodeFrame:
@@ -200,37 +221,33 @@ def _examine(entry: TracebackType, code: CodeType) -> CodeFrame:
     return _frames.put(code, CodeFrame(file, scope.qualified_name))
 
 
-def _walk(traceback: TracebackType | None) -> list[TracebackType]:
-    entries: list[TracebackType] = []
-    while traceback is not None and len(entries) < _MAX_WALK:
-        entries.append(traceback)
-        traceback = traceback.tb_next
-    return entries
-
-
-def _add_frames(lines: list[str], traceback: TracebackType | None) -> None:
-    entries = _walk(traceback)
-    # An entry with its frames left out before it: (entry or None, count).
-    plan: list[tuple[TracebackType | None, int]]
-    plan = [(entry, 0) for entry in entries] if len(entries) <= MAX_FRAMES else _folded(entries)
+def _add_frames(lines: list[str], raised: _Raised) -> None:
+    entries, frames = raised.entries, raised.frames
     hidden = 0
-    for entry, count in plan:
-        frame = _frame(entry) if entry is not None else None
+    for index, count in _plan(entries):
+        frame = frames[index] if index >= 0 else None
         if frame is None:
-            hidden += count or 1
+            hidden += count
             continue
         if hidden:
             lines.append(f"+{hidden} frames")
             hidden = 0
-        lines.append(f"{frame.file}:{entry.tb_lineno or 0} {frame.name}")  # type: ignore[union-attr]
+        lines.append(f"{frame.file}:{entries[index].tb_lineno or 0} {frame.name}")
     if hidden:
         lines.append(f"+{hidden} frames")
 
 
-def _folded(entries: list[TracebackType]) -> list[tuple[TracebackType | None, int]]:
+def _plan(entries: list[TracebackType]) -> list[tuple[int, int]]:
+    """Which entries are shown, by index; index -1 stands for as many as are left out there."""
+    if len(entries) <= MAX_FRAMES:
+        return [(index, 1) for index in range(len(entries))]
+    return _folded(entries)
+
+
+def _folded(entries: list[TracebackType]) -> list[tuple[int, int]]:
     """The entries without the repetitions of a recursion, then without their middle."""
     places = [(id(entry.tb_frame.f_code), entry.tb_lasti) for entry in entries]
-    plan: list[tuple[TracebackType | None, int]] = []
+    plan: list[tuple[int, int]] = []
     at = 0
     while at < len(entries):
         for period in range(1, _MAX_PERIOD + 1):
@@ -239,17 +256,17 @@ def _folded(entries: list[TracebackType]) -> list[tuple[TracebackType | None, in
                 end += 1
             repeated = (end - at) // period * period - period
             if repeated >= 2 * period:  # three times the same at least
-                plan += [(entry, 0) for entry in entries[at : at + period]]
-                plan.append((None, repeated))
+                plan += [(index, 1) for index in range(at, at + period)]
+                plan.append((-1, repeated))
                 at += period + repeated
                 break
         else:
-            plan.append((entries[at], 0))
+            plan.append((at, 1))
             at += 1
     if len(plan) > MAX_FRAMES:
         middle = plan[_FIRST_FRAMES : _FIRST_FRAMES - MAX_FRAMES]
-        count = sum(count or 1 for _, count in middle)
-        plan[_FIRST_FRAMES : _FIRST_FRAMES - MAX_FRAMES] = [(None, count)]
+        count = sum(count for _, count in middle)
+        plan[_FIRST_FRAMES : _FIRST_FRAMES - MAX_FRAMES] = [(-1, count)]
     return plan
 
 

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 def exception_attributes(exception: BaseException) -> dict[str, Any]:
     """Type, frames and fingerprint of an exception: built from the object, never from formatted text."""
+    kind, stacktrace, fingerprint = frames.describe(exception)
     return {
-        "exception.type": frames.exception_type(exception),
-        "exception.stacktrace": frames.stacktrace(exception),
-        "zdr.exception.fingerprint": frames.fingerprint(exception),
+        "exception.type": kind,
+        "exception.stacktrace": stacktrace,
+        "zdr.exception.fingerprint": fingerprint,
     }
 
 
