@@ -201,7 +201,7 @@ def pre_instrument() -> None:
 def reset() -> None:
     """Take everything off again (``otel_zdr.testing.uninstall``)."""
     global _installed, _source, _told
-    from otel_zdr.sdk import bypass, identity, loggers, shared
+    from otel_zdr.sdk import bypass, eligibility, identity, loggers, shared
 
     with _lock:
         if _source is not None:
@@ -215,5 +215,6 @@ def reset() -> None:
         evidence.reset()
         failure.reset()
         shared.forget_scopes()
+        eligibility.forget()
         _installed = None
         _told = False

@@ -1,14 +1,94 @@
-"""Coverage on a span: which product it is about, and whether the specification covers it."""
+"""Coverage on an item: which product it is about, and whether the specification covers it.
+
+With ``OTEL_ZDR_INELIGIBLE=retain`` a prompt may stay where the response proves that the specification
+does not cover it. That is known at the end only; until then the raw values of attributes of those classes,
+and of nothing else, are held by the item's state, which nobody else reads.
+"""
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.attributes import BoundedAttributes
+
+from otel_zdr import catalogue
+from otel_zdr.policy import eligibility
+from otel_zdr.policy.eligibility import RETAINABLE
+from otel_zdr.policy.evidence import COVERAGE, COVERAGE_REASON, PRODUCT
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_zdr.sdk.gate import Gate
-    from otel_zdr.sdk.span import SpanState
+    from otel_zdr.sdk.state import ItemState
+
+_log = getLogger("otel_zdr")
+_advised: set[str] = set()
+
+#: Attributes that tell the product; watched where a policy names products.
+PRODUCT_KEYS = frozenset((eligibility.PRODUCT, "gen_ai.operation.name", "llm.request.type"))
 
 
-def describe(gate: Gate, state: SpanState, attributes: dict[str, Any]) -> None:
-    """Write ``zdr.product`` and ``zdr.coverage`` where a product is recognised."""
-    return
+def is_product_under_zdr(gate: Gate, attributes: Mapping[str, Any]) -> bool:
+    """Whether the policy puts the product of an item with these attributes under ZDR."""
+    found = eligibility.judge(attributes, gate.inworld_hosts)
+    return found is not None and gate.policy.product_under_zdr(found.product)
+
+
+def hold(state: ItemState, attributes: Mapping[str, Any]) -> None:
+    """Keep the raw values that may turn out to be retained, where the policy retains any."""
+    if not state.gate.policy.retains_ineligible(state.workspaces, None):
+        return
+    held = state.held if state.held is not None else {}
+    state.held = held
+    for key, value in attributes.items():
+        hold_one(state, key, value)
+
+
+def hold_one(state: ItemState, key: Any, value: Any) -> None:
+    """As :func:`hold`, for one attribute written later; call it only where something is held."""
+    held = state.held
+    if held is None or type(key) is not str:
+        return
+    rule = catalogue.find(key)
+    if rule is not None and rule.content_class in RETAINABLE:
+        held[key] = (rule.content_class, value)
+
+
+def describe(state: ItemState, attributes: dict[str, Any]) -> None:
+    """Write product and coverage into an item's cleaned attributes; give back what is provably not eligible."""
+    held, state.held = state.held, None
+    found = eligibility.judge(attributes, state.gate.inworld_hosts, server=state.server)
+    if found is None:
+        return
+    state.product = found.product
+    if state.gate.evidence:
+        attributes[PRODUCT] = found.product
+        attributes[COVERAGE] = found.coverage
+        if found.reason:
+            attributes[COVERAGE_REASON] = found.reason
+    if found.advice and found.advice not in _advised and len(_advised) < 64:
+        _advised.add(found.advice)
+        _log.warning("a workspace under zero data retention called %s", found.advice)
+    if held and found.retained and state.gate.policy.retains_ineligible(state.workspaces, found.product):
+        _give_back(state, attributes, held, found.retained)
+
+
+def _give_back(
+    state: ItemState, attributes: dict[str, Any], held: dict[str, tuple[str, Any]], retained: frozenset[str]
+) -> None:
+    raw = {key: value for key, (content_class, value) in held.items() if content_class in retained}
+    attributes.update(BoundedAttributes(None, raw, immutable=True))
+    for key in raw:
+        content_class = held[key][0]
+        left = state.removed.get(content_class, 0) - 1
+        if left > 0:
+            state.removed[content_class] = left
+        else:
+            state.removed.pop(content_class, None)
+
+
+def forget() -> None:
+    """Let advice be given again (between tests)."""
+    _advised.clear()

@@ -12,19 +12,13 @@ from collections.abc import Iterable
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
+from otel_zdr.policy.evidence import FAILSAFE, FAILSAFE_ITEMS, POLICY_VERSION, REDACTED, REMOVED, REMOVED_VALUES
 from otel_zdr.sdk import failure
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
 
     from otel_zdr.sdk.gate import Gate
-
-REDACTED = "zdr.redacted"
-REMOVED = "zdr.removed"
-POLICY_VERSION = "zdr.policy.version"
-FAILSAFE = "zdr.failsafe"
-REMOVED_VALUES = "zdr.removed.values"
-FAILSAFE_ITEMS = "zdr.failsafe.items"
 
 _log = getLogger("otel_zdr")
 _lock = threading.Lock()

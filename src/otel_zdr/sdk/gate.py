@@ -25,7 +25,9 @@ class Gate:
         policy: who is under ZDR.
         redactor: what may stay of an item under ZDR.
         workspace_keys: the attribute keys that name a workspace.
-        stamp_key: the first of them, under which an ambient workspace is written.
+        watched: these, and the keys that tell the product where the policy names products.
+        stamp_key: the first workspace key, under which an ambient workspace is written.
+        retains: some workspace keeps what is provably not eligible.
         evidence: whether counts are written beside ``zdr.redacted``.
     """
 
@@ -34,11 +36,14 @@ class Gate:
         "baggage_key",
         "closed",
         "evidence",
+        "inworld_hosts",
         "literals",
         "policy",
         "redactor",
+        "retains",
         "settings",
         "stamp_key",
+        "watched",
         "workspace_keys",
     )
 
@@ -47,6 +52,13 @@ class Gate:
         self.policy = policy
         self.closed = closed
         self.workspace_keys = frozenset(settings.workspace_keys)
+        self.watched = self.workspace_keys
+        if policy.products_matter:
+            from otel_zdr.sdk.eligibility import PRODUCT_KEYS
+
+            self.watched = self.workspace_keys | PRODUCT_KEYS
+        self.retains = any(terms.ineligible_retain for rules in policy.rules for terms in rules.all_terms())
+        self.inworld_hosts = frozenset(settings.inworld_hosts)
         self.stamp_key = settings.workspace_keys[0]
         self.baggage_key = settings.baggage_key
         self.evidence = settings.evidence == "counts"

@@ -27,12 +27,11 @@ _NO_CONTEXT = Context()
 class LogState(ItemState):
     """The state of one log record on its way through the processors."""
 
-    __slots__ = ("product", "record")
+    __slots__ = ("record",)
     signal = "log"
 
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None) -> None:
         super().__init__(holding, facts)
-        self.product = ""
         self.record: weakref.ref[Any] | None = None
 
     def tighten(self) -> None:
@@ -78,6 +77,9 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
     if above is not None and above.verdict == identity.UNDER_ZDR:
         state.verdict = identity.UNDER_ZDR
         return
+    if holding.policy.products_matter and attributes and eligibility.is_product_under_zdr(holding, attributes):
+        state.verdict = identity.UNDER_ZDR
+        return
     decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)
     state.verdict = identity.UNDER_ZDR if identity.final(holding, decided) else identity.OPEN
 
@@ -108,6 +110,8 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     written = _read_write(
         made, state.facts.clean if state.facts else _resource(logger), logger, state, limits
     )
+    if raw_attributes and holding.retains:
+        eligibility.hold(state, raw_attributes)
     attributes = _clean_attributes(state, raw_attributes, None)
     debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
     made.attributes = attributes  # type: ignore[assignment]
@@ -147,7 +151,7 @@ def _finish(made: Any, state: LogState) -> None:
     if state.stamp is not None and key not in attributes:
         clean = state.redactor.attributes({key: state.stamp}, {})
         attributes.update(clean)
-    eligibility.describe(state.gate, state, attributes)
+    eligibility.describe(state, attributes)
     evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, product=state.product)
     mark_passed(made)
 

@@ -60,7 +60,7 @@ class _Raw:
 class SpanState(ItemState):
     """The state of one open span."""
 
-    __slots__ = ("children", "done", "name_stands", "product", "raw", "span")
+    __slots__ = ("children", "done", "name_stands", "raw", "span")
     signal = "span"
 
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
@@ -70,7 +70,6 @@ class SpanState(ItemState):
         self.raw: _Raw | None = None
         self.children: list[weakref.ref[Span]] | None = None
         self.name_stands = False
-        self.product = ""
         #: The evidence is written; nothing of the span is looked at again.
         self.done = False
 
@@ -160,6 +159,9 @@ def _identify(
         _inherit(state, trace_api.get_current_span(context), parent)
     if state.verdict != identity.UNDER_ZDR:
         state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
+    if holding.policy.products_matter and state.verdict != identity.UNDER_ZDR and attributes:
+        if eligibility.is_product_under_zdr(holding, attributes):
+            state.verdict = identity.UNDER_ZDR
     if state.verdict == identity.UNDER_ZDR:
         state.redactor = holding.redactor_for(state.workspaces)
 
@@ -192,6 +194,8 @@ def _start_redacted(
     holding = state.gate
     redactor, removed = state.redactor, state.removed
     attributes = arguments.get("attributes")
+    if attributes and holding.retains:
+        eligibility.hold(state, attributes)
     clean = redactor.attributes(attributes, removed, state.server) if attributes else {}
     arguments["attributes"] = clean
     links = arguments.get("links")
@@ -569,14 +573,14 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
         end_time=item.end_time,
         instrumentation_scope=shared.scope_of(state.gate, item.instrumentation_scope),
     )
-    eligibility.describe(state.gate, state, clean)
+    eligibility.describe(state, clean)
     evidence.mark(state.gate, clean, state.removed, "span", failed=state.failed, product=state.product)
     return copy
 
 
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
-    eligibility.describe(state.gate, state, attributes)
+    eligibility.describe(state, attributes)
     evidence.mark(state.gate, attributes, state.removed, "span", failed=state.failed, product=state.product)
     state.done = True
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from otel_zdr.sdk import identity
+from otel_zdr.sdk import eligibility, identity
 from otel_zdr.workspaces import NOBODY, identify
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class ItemState:
         removed: values removed, by content class.
         server: the item is a server's or consumer's span (its host keys are the caller's).
         failed: cleaning failed somewhere; the item says so.
+        product: what the item is about, once it is known.
+        held: raw values that the policy may retain at the end, by key, with their class.
     """
 
     __slots__ = (
@@ -32,7 +34,9 @@ class ItemState:
         "facts",
         "failed",
         "gate",
+        "held",
         "hints",
+        "product",
         "redactor",
         "removed",
         "server",
@@ -53,14 +57,21 @@ class ItemState:
         self.stamp: str | tuple[str, ...] | None = None
         self.server = False
         self.failed = False
+        self.product = ""
+        self.held: dict[str, tuple[str, Any]] | None = None
         self.verdict = identity.UNDECIDED
 
     @property
-    def workspace_keys(self) -> frozenset[str]:
-        return self.gate.workspace_keys
+    def watched(self) -> frozenset[str]:
+        """The attribute keys whose values decide: see :meth:`learn`."""
+        return self.gate.watched
 
     def learn(self, key: str, value: object) -> bool:
-        """Take in a workspace that an attribute names. True: the item is known not to be under ZDR."""
+        """Take in what an attribute says of workspace or product. True: known not to be under ZDR."""
+        if key not in self.gate.workspace_keys:
+            if self.verdict != identity.UNDER_ZDR and eligibility.is_product_under_zdr(self.gate, {key: value}):
+                self.tighten()
+            return self.verdict == identity.OPEN
         named = identify(value)
         if self.caller:
             self.hints |= named & self.caller

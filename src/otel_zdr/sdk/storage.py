@@ -17,7 +17,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.util import BoundedList
 
 from otel_zdr.redaction import REMOVED
-from otel_zdr.sdk import failure
+from otel_zdr.sdk import eligibility, failure
 
 if TYPE_CHECKING:
     from otel_zdr.sdk.state import ItemState
@@ -51,9 +51,11 @@ class RedactingAttributes(BoundedAttributes):
                 if type(key) is str and key.startswith(_RESERVED):
                     return
                 _store(self.shadow, key, value)
-            if key in state.workspace_keys and state.learn(key, value):
+            if key in state.watched and state.learn(key, value):
                 # The item turned out not to be under ZDR: its storage is the shadow now.
                 return
+            if state.held is not None:
+                eligibility.hold_one(state, key, value)
             clean = state.redactor.attribute(key, value, state.removed, state.server)
         except Exception as error:
             failure.note(state.signal, error)
@@ -83,7 +85,7 @@ class WatchingAttributes(BoundedAttributes):
 
     def __setitem__(self, key: str, value: Any) -> None:
         state = self.state
-        if key in state.workspace_keys and not self._immutable:
+        if key in state.watched and not self._immutable:
             try:
                 state.learn(key, value)
             except Exception as error:
