@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import FunctionType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import wrapt
@@ -63,17 +63,26 @@ def _is_foreign(module: object) -> bool:
 
 def _origin(code: Any) -> object:
     """The module in which a function, method or callable object was written."""
-    code = getattr(code, "__func__", code)
+    if isinstance(code, MethodType):
+        code = code.__func__
     if isinstance(code, FunctionType):
         # functools.wraps copies `__module__` of what is wrapped; the globals tell the truth.
         return code.__globals__.get("__name__")
     return type(code).__module__
 
 
+_PROXIES = (wrapt.FunctionWrapper, wrapt.ObjectProxy)
+
+
 def _layer_is_foreign(layer: Any) -> bool:
     kind = type(layer)
-    if issubclass(kind, (wrapt.FunctionWrapper, wrapt.ObjectProxy)):
-        return _is_foreign(kind.__module__) or _is_foreign(_origin(getattr(layer, "_self_wrapper", None)))
+    if issubclass(kind, _PROXIES):
+        try:
+            # Not getattr: on a proxy that lacks the attribute it asks all layers below, twice at each.
+            wrapper = object.__getattribute__(layer, "_self_wrapper")
+        except AttributeError:
+            wrapper = None
+        return _is_foreign(kind.__module__) or (wrapper is not None and _is_foreign(_origin(wrapper)))
     if isinstance(layer, (staticmethod, classmethod)):
         layer = layer.__func__
     return _is_foreign(_origin(layer))
