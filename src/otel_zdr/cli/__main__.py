@@ -1,0 +1,7 @@
+"""``python -m otel_zdr.cli``: for environments whose scripts are not on the path."""
+
+import sys
+
+from otel_zdr.cli import main
+
+sys.exit(main())
