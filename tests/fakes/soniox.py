@@ -1,7 +1,7 @@
 """Soniox's API, as far as the tests use it: what is heard is the audio read as text.
 
-Audio that holds FAILS makes a job that ends in `error`; audio or text that holds ERROR_EVENT makes the sockets
-answer with an error event.
+Audio that holds FAILS makes a job that ends in `error`; audio or text that holds ERROR_EVENT makes the
+sockets answer with an error event.
 """
 
 from __future__ import annotations

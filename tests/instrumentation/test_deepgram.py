@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import threading
 import time
@@ -28,6 +29,8 @@ KEY = f"key-{uuid.uuid4()}"
 HINT = "otel_zdr.request.no_retention_hint"
 SECONDS = "otel_zdr.usage.audio_seconds"
 CHARACTERS = "otel_zdr.usage.characters"
+# as a query parameter, since version 5 has no argument for it in every call
+OPT_OUT: Any = {"additional_query_parameters": {"mip_opt_out": "true"}}
 FIRST = "gen_ai.response.time_to_first_chunk"
 
 
@@ -86,7 +89,7 @@ def test_a_file_is_transcribed(client: Any, telemetry: Any) -> None:
 
 async def test_a_file_is_transcribed_async(async_client: Any, telemetry: Any) -> None:
     result = await async_client.listen.v1.media.transcribe_file(
-        request=telemetry.canary.encode(), model="nova-2", mip_opt_out=True
+        request=telemetry.canary.encode(), model="nova-2", request_options=OPT_OUT
     )
     assert result.results.channels[0].alternatives[0].transcript == telemetry.canary
     assert_heard(telemetry, hint=True)
@@ -354,22 +357,18 @@ def test_an_error_event_is_an_error(client: Any, telemetry: Any, version: int, c
     with live(client, version, telemetry) as connection:
         connection.send_media(fake.ERROR_EVENT + telemetry.canary.encode())
         for _ in range(version):
-            try:
+            with contextlib.suppress(ValueError):  # version 5 has no class for this event
                 connection.recv()
-            except Exception as exc:  # version 5 has no class for this event
-                assert "validation" in str(exc)
-    assert_live(telemetry, version, ..., error=code, content=()) if version == 2 else assert_live(
-        telemetry, version, None, error=code, content=()
-    )
+    assert_live(telemetry, version, None if version == 1 else ..., error=code, content=())
 
 
 def test_a_session_the_server_cuts_is_an_error(client: Any, telemetry: Any, server: FakeServer) -> None:
     server.fail("/deepgram/v1/listen", close_after=1, close_code=1011)
     with live(client, 1, telemetry) as connection:
         connection.send_media(telemetry.canary.encode())
+        connection.recv()
         with pytest.raises(Exception, match="1011"):
-            for _ in range(3):
-                connection.recv()
+            connection.recv()
         assert telemetry.spans()  # at once, not at the exit
     assert_live(telemetry, 1, 1.25, error="ConnectionClosedError", content=())
 

@@ -14,8 +14,10 @@ import pytest
 
 pytest.importorskip("elevenlabs")
 
+from elevenlabs import VoiceSettings
 from elevenlabs.client import AsyncElevenLabs, ElevenLabs
 from elevenlabs.core.api_error import ApiError
+from elevenlabs.environment import ElevenLabsEnvironment
 
 from otel_zdr.instrumentation.elevenlabs import ElevenLabsInstrumentor
 from tests.fakes import elevenlabs as fake
@@ -27,19 +29,30 @@ MODEL = "eleven_flash_v2_5"
 HINT = "otel_zdr.request.no_retention_hint"
 SECONDS = "otel_zdr.usage.audio_seconds"
 CHARACTERS = "otel_zdr.usage.characters"
+# version 2.0 fails without
+SETTINGS = VoiceSettings(stability=0.5)
 FIRST = "gen_ai.response.time_to_first_chunk"
+
+
+def made(kind: Any, server: FakeServer) -> Any:
+    client = kind(api_key=KEY, base_url=f"{server.url}/elevenlabs")
+    if hasattr(client._client_wrapper, "get_base_url"):
+        return client
+    # version 2.0 keeps only the host of the address
+    environment = ElevenLabsEnvironment(base=f"{server.url}/elevenlabs", wss=f"{server.ws_url}/elevenlabs")
+    return kind(api_key=KEY, environment=environment)
 
 
 @pytest.fixture
 def client(server: FakeServer, telemetry: Any, instrument: Callable[[Any], Any]) -> ElevenLabs:
     instrument(ElevenLabsInstrumentor)
-    return ElevenLabs(api_key=KEY, base_url=f"{server.url}/elevenlabs")
+    return made(ElevenLabs, server)
 
 
 @pytest.fixture
 def async_client(server: FakeServer, telemetry: Any, instrument: Callable[[Any], Any]) -> AsyncElevenLabs:
     instrument(ElevenLabsInstrumentor)
-    return AsyncElevenLabs(api_key=KEY, base_url=f"{server.url}/elevenlabs")
+    return made(AsyncElevenLabs, server)
 
 
 def arguments(telemetry: Any, **more: Any) -> dict[str, Any]:
@@ -193,7 +206,7 @@ def test_speech_that_breaks_off_is_an_error(client: Any, telemetry: Any, server:
 @pytest.fixture
 def realtime(client: Any, server: FakeServer) -> Any:
     # the client turns every address into wss
-    client.text_to_speech._ws_base_url = f"{server.ws_url}/elevenlabs"
+    client.text_to_speech._ws_base_url = f"{server.ws_url}/elevenlabs/"
     return client.text_to_speech.convert_realtime
 
 
@@ -218,7 +231,7 @@ def assert_realtime(telemetry: Any, **more: Any) -> None:
 def test_text_as_it_comes_is_counted_as_it_is_taken(
     realtime: Any, telemetry: Any, server: FakeServer
 ) -> None:
-    chunks = realtime("voice-1", text=pieces(telemetry), model_id=MODEL)
+    chunks = realtime("voice-1", text=pieces(telemetry), model_id=MODEL, voice_settings=SETTINGS)
     assert server.requests == []
     assert list(chunks)
     assert any(telemetry.canary in str(message) for message in server.requests[0].messages)
@@ -227,7 +240,7 @@ def test_text_as_it_comes_is_counted_as_it_is_taken(
 
 
 def test_text_as_it_comes_left_early_is_interrupted(realtime: Any, telemetry: Any) -> None:
-    chunks = realtime("voice-1", text=pieces(telemetry), model_id=MODEL)
+    chunks = realtime("voice-1", text=pieces(telemetry), model_id=MODEL, voice_settings=SETTINGS)
     next(chunks)
     chunks.close()
     assert_realtime(telemetry, reason="interrupted")
@@ -239,7 +252,7 @@ def test_an_error_of_the_text_passes_through(realtime: Any, telemetry: Any) -> N
         raise LookupError(telemetry.canary)
 
     with pytest.raises(LookupError):
-        list(realtime("voice-1", text=broken(), model_id=MODEL))
+        list(realtime("voice-1", text=broken(), model_id=MODEL, voice_settings=SETTINGS))
     assert_realtime(telemetry, error="LookupError", characters=len(f"{telemetry.canary} "))
 
 
@@ -248,7 +261,7 @@ def test_text_as_it_comes_that_the_server_refuses_is_an_error(
 ) -> None:
     server.fail("/elevenlabs/*", close_after=0, close_code=1008)
     with pytest.raises(ApiError):
-        list(realtime("voice-1", text=pieces(telemetry), model_id=MODEL))
+        list(realtime("voice-1", text=pieces(telemetry), model_id=MODEL, voice_settings=SETTINGS))
     assert_realtime(telemetry, error="ApiError")
 
 

@@ -78,7 +78,7 @@ class Speech(Observer):
     What the server counts (`characters`, `seconds`) wins over what was counted here.
     """
 
-    __slots__ = ("_in", "_out", "characters", "counted", "heard_bytes", "byte_rate", "seconds")
+    __slots__ = ("_in", "_out", "byte_rate", "characters", "counted", "heard_bytes", "seconds")
 
     def __init__(self, spoken: object = None) -> None:
         super().__init__()

@@ -173,7 +173,8 @@ class _Socket:
             semconv.TEXT_TO_SPEECH,
             provider=_PROVIDER,
             product=semconv.TTS,
-            model=text(_get(event, "model_id")),
+            # the client's own model of the request calls it `llm_model_id`
+            model=text(_get(event, "model_id")) or text(_get(event, "llm_model_id")),
             stream=True,
             server=_peer(connection),
             attributes={semconv.OUTPUT_TYPE: "speech"},
