@@ -73,6 +73,8 @@ def test_a_proof_that_rules_are_not_looser_holds_for_every_workspace(new: Rules,
     if new.at_least_as_strict_as(old):
         for id_ in IDS:
             assert new.terms(id_).at_least_as_strict_as(old.terms(id_)), id_
+        if Policy(new).everything:
+            return
         assert old.products <= new.products
         for fingerprint, workspace in old.api_keys.items():
             if old.terms(workspace).under_zdr:

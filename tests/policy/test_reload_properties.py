@@ -1,0 +1,111 @@
+"""Whatever is written to the policy file, in whatever order and however slowly, loosening has its rules."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from otel_zdr.errors import ConfigurationError
+from otel_zdr.policy.decision import Policy
+from otel_zdr.policy.document import Document, parse_policy
+from otel_zdr.policy.reload import CONFIRMATIONS, PolicySource
+from otel_zdr.settings import Settings
+
+FINGERPRINT = "hmac-sha256:" + "0" * 64
+TABLES = [
+    "[organisation]\nzdr = false\n",
+    '[organisation]\nzdr = false\nunidentified = "retain"\n',
+    "[workspaces.a]\nzdr = true\n",
+    "[workspaces.a]\nzdr = false\n",
+    '[workspaces."a*"]\nzdr = true\nkeep_keys = ["acme.room"]\n',
+    '[workspaces."*b"]\nzdr = true\nineligible = "retain"\n',
+    "[products.tts]\nzdr = true\n",
+    f'[api_keys]\n"{FINGERPRINT}" = "ab"\n',
+]
+IDS = [frozenset(ids) for ids in ((), ("a",), ("ab",), ("b",), ("c",), ("a", "c"))]
+
+texts = st.builds(
+    lambda version, tables: f"version = {version}\n" + "".join(tables),
+    st.integers(1, 12),
+    st.lists(st.sampled_from(TABLES), unique_by=lambda table: table.split("\n", 1)[0], max_size=4),
+)
+#: What is written (None: the file vanishes), where it is cut off if it is, and how often it is then read.
+steps = st.tuples(st.none() | texts, st.none() | st.integers(0, 200), st.integers(1, CONFIRMATIONS + 2))
+
+
+def parsed(text: str) -> Document | None:
+    try:
+        return parse_policy(text)
+    except ConfigurationError:
+        return None
+
+
+def looser_for(new: Policy, old: Policy) -> list[frozenset[str]]:
+    return [ids for ids in IDS if not new.terms(ids).at_least_as_strict_as(old.terms(ids))]
+
+
+def key_tightens(policy: Policy) -> bool:
+    return policy.everything or any(policy.is_under_zdr(id_) for id_ in policy.workspaces_of_key(FINGERPRINT))
+
+
+def product_tightens(policy: Policy) -> bool:
+    return policy.everything or policy.product_under_zdr("tts")
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts, st.lists(steps, min_size=1, max_size=12))
+def test_a_change_tightens_at_once_and_loosens_only_when_settled_and_above_all_that_was(
+    first: str, changes: list[tuple[str | None, int | None, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "policy.toml")
+        path.write_text(first)
+        os.utime(path, (1, 1))  # an old file: it is not read twice at the start
+        source = PolicySource(Settings(policy_file=str(path)), poll_seconds=3600)
+        try:
+            _follow(source, path, first, changes)
+        finally:
+            source.close()
+
+
+def _follow(
+    source: PolicySource, path: Path, first: str, changes: list[tuple[str | None, int | None, int]]
+) -> None:
+    read = {first}
+    held = source.current()
+    written, unchanged = first, -1
+    for text, cut, times in changes:
+        content = text if text is None or cut is None else text[:cut]
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_text(content)
+            path.chmod(0o600)
+        if content != written:
+            written, unchanged = content or "", -1
+        document = parsed(content) if content is not None else None
+        for _ in range(times):
+            unchanged += 1
+            before, held = held, source.poll()
+            if content is not None:
+                read.add(content)
+            if document is None:
+                assert held is before
+                continue
+            # What tightens holds with the first reading.
+            assert looser_for(held, Policy(document.rules())) == []
+            assert product_tightens(held) or "tts" not in document.products
+            lifted_product = product_tightens(before) and not product_tightens(held)
+            lifted_key = key_tightens(before) and not key_tightens(held)
+            if looser_for(held, before) or lifted_product or lifted_key:
+                # The thread's one reading at its start may have been one more than ours.
+                assert unchanged >= CONFIRMATIONS - 1
+                assert content is not None
+                beginnings = {other for other in read if content.startswith(other)}
+                for other in read - beginnings:
+                    earlier = parsed(other)
+                    assert earlier is None or earlier.version < document.version
