@@ -113,7 +113,7 @@ class Run:
                     raise Failed(f"{worker.point}: the sink got {took['requests']} requests")
                 self.results.wire_bytes[worker.point] = took["bytes"] / worker.units
 
-            effort = Effort(self._effort.generations, self._effort.rounds, 0)
+            effort = Effort(min(self._effort.generations, 2), min(self._effort.rounds, 6), 0)
             self._alternate(
                 points,
                 {"endpoint": endpoint + "/v1/traces"},
@@ -153,7 +153,7 @@ class Run:
         """CPU per chunk of a stream through a wrapped client and through a bare one."""
         with _serving("clients.py") as endpoint:
             points = [chunks(name, client) for client in CLIENTS for name in ("none@zdr", "zdr")]
-            effort = Effort(self._effort.generations, self._effort.rounds, 0)
+            effort = Effort(min(self._effort.generations, 2), min(self._effort.rounds, 6), 0)
             self._alternate(points, {"endpoint": endpoint}, effort=effort)
 
     def _each(self, what: str, points: list[Point]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -125,7 +125,7 @@ def otlp(system: Any, size: int, endpoint: str, compression: str) -> None:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    units = {4_096: 1_024, 40_960: 512}.get(size, 128)
+    units = 512
 
     def batching(exporter: Any) -> Any:
         return BatchSpanProcessor(
