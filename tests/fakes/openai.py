@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,7 @@ RESPONSES_USAGE = {
     "output_tokens_details": {"reasoning_tokens": 4},
 }
 TRANSCRIPTION_USAGE = {"type": "duration", "seconds": 3}
+_numbers = itertools.count(1)
 
 
 def add_routes(app: web.Application) -> None:
@@ -111,7 +113,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     part = {"type": "output_text", "text": said, "annotations": []}
     item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
     whole = {
-        "id": "resp_1",
+        "id": f"resp_{next(_numbers)}",  # some instrumentors remember answers by id
         "object": "response",
         "created_at": 1700000000,
         "status": "completed",

@@ -467,7 +467,7 @@ async def test_cancelling_a_stream_ends_the_span(
 def assert_responses(telemetry: Any) -> None:
     attributes = telemetry.span().attributes
     assert telemetry.span().name == f"chat {MODEL}"
-    assert attributes["gen_ai.response.id"] == "resp_1"
+    assert attributes["gen_ai.response.id"].startswith("resp_")
     assert attributes["gen_ai.response.model"] == f"{MODEL}-2026-01-01"
     assert attributes["gen_ai.response.status"] == "completed"
     assert attributes["gen_ai.usage.input_tokens"] == 19
