@@ -186,7 +186,7 @@ class Redactor:
                         elif entry & 8 and (kind is tuple or kind is list):
                             kept = shaping.tokens(value)
                             if kept is value:
-                                clean[key] = kept
+                                clean[key] = kept if kind is tuple else tuple(kept)
                                 continue
                     elif entry:
                         content_class = _CLASSES[-entry]

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _log = getLogger("otel_zdr")
 _advised: set[str] = set()
 
+# Past the storage's own methods: what is written here is evidence, or proven to stay.
+put = dict.__setitem__
+
 #: Attributes that tell the product; watched where a policy names products.
 PRODUCT_KEYS = frozenset((eligibility.PRODUCT, "gen_ai.operation.name", "llm.request.type"))
 
@@ -64,10 +67,10 @@ def describe(state: ItemState, attributes: dict[str, Any]) -> None:
         return
     state.product = found.product
     if state.gate.evidence:
-        attributes[PRODUCT] = found.product
-        attributes[COVERAGE] = found.coverage
+        put(attributes, PRODUCT, found.product)
+        put(attributes, COVERAGE, found.coverage)
         if found.reason:
-            attributes[COVERAGE_REASON] = found.reason
+            put(attributes, COVERAGE_REASON, found.reason)
     if found.advice and found.advice not in _advised and len(_advised) < 64:
         _advised.add(found.advice)
         _log.warning("a workspace under zero data retention called %s", found.advice)
@@ -79,8 +82,8 @@ def _give_back(
     state: ItemState, attributes: dict[str, Any], held: dict[str, tuple[str, Any]], retained: frozenset[str]
 ) -> None:
     raw = {key: value for key, (content_class, value) in held.items() if content_class in retained}
-    attributes.update(BoundedAttributes(None, raw, immutable=True))
-    for key in raw:
+    for key, value in BoundedAttributes(None, raw, immutable=True).items():
+        put(attributes, key, value)
         content_class = held[key][0]
         left = state.removed.get(content_class, 0) - 1
         if left > 0:

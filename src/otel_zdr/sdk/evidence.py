@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
-from otel_zdr.policy.evidence import FAILSAFE, FAILSAFE_ITEMS, POLICY_VERSION, REDACTED, REMOVED, REMOVED_VALUES
+from otel_zdr.policy.evidence import FAILSAFE, FAILSAFE_ITEMS, POLICY_VERSION, REDACTED, REMOVED, REMOVED_VALUES, render_removed
 from otel_zdr.sdk import failure
 
 if TYPE_CHECKING:
@@ -27,31 +27,57 @@ _items: dict[str, int] = {}
 _instruments: list[Any] = []
 
 
+class _Pattern:
+    """One combination of removed classes: how it is written, and how often it was met by (signal, product)."""
+
+    __slots__ = ("counts", "met", "rendered")
+
+    def __init__(self, counts: tuple[tuple[str, int], ...]) -> None:
+        self.counts = counts
+        self.rendered = render_removed(dict(counts))
+        self.met: dict[tuple[str, str], int] = {}
+
+
+_patterns: dict[tuple[tuple[str, int], ...], _Pattern] = {}
+_MAX_PATTERNS = 2048
+
+
 def mark(
-    gate: Gate,
-    attributes: dict[str, Any],
-    removed: dict[str, int],
-    signal: str,
-    *,
-    failed: bool,
-    product: str = "",
+    gate: Gate, attributes: dict[str, Any], removed: dict[str, int], signal: str, *, failed: bool, product: str = ""
 ) -> None:
     """Write the evidence of one item into its cleaned ``attributes`` and add it to the totals.
 
-    The dict is written directly: evidence does not use up the SDK's attribute limits.
+    The dict is written directly: evidence does not use up the SDK's attribute limits. Items of one kind
+    lose the same classes again and again, so the totals are kept by combination and added up when asked.
     """
-    attributes[REDACTED] = True
+    put = dict.__setitem__
+    put(attributes, REDACTED, True)
     if failed:
-        attributes[FAILSAFE] = True
-    if gate.evidence:
-        if removed:
-            attributes[REMOVED] = tuple([f"{name}:{count}" for name, count in removed.items()])
-        attributes[POLICY_VERSION] = gate.policy.version
+        put(attributes, FAILSAFE, True)
+    counts = tuple(removed.items())
     with _lock:
-        _items[signal] = _items.get(signal, 0) + 1
-        for name, count in removed.items():
-            key = (name, signal, product)
-            _totals[key] = _totals.get(key, 0) + count
+        pattern = _patterns.get(counts)
+        if pattern is None:
+            if len(_patterns) >= _MAX_PATTERNS:
+                _settle()
+            pattern = _patterns[counts] = _Pattern(counts)
+        key = (signal, product)
+        pattern.met[key] = pattern.met.get(key, 0) + 1
+    if gate.evidence:
+        if counts:
+            put(attributes, REMOVED, pattern.rendered)
+        put(attributes, POLICY_VERSION, gate.policy.version)
+
+
+def _settle() -> None:
+    """Add the combinations up into the totals; the lock is held."""
+    for pattern in _patterns.values():
+        for (signal, product), met in pattern.met.items():
+            _items[signal] = _items.get(signal, 0) + met
+            for name, count in pattern.counts:
+                key = (name, signal, product)
+                _totals[key] = _totals.get(key, 0) + count * met
+    _patterns.clear()
 
 
 def count_removed(signal: str, removed: dict[str, int]) -> None:
@@ -88,6 +114,7 @@ def _observe_removed(_options: CallbackOptions) -> Iterable[Observation]:
     from opentelemetry.metrics import Observation
 
     with _lock:
+        _settle()
         totals = list(_totals.items())
     for (name, signal, product), count in totals:
         attributes = {"zdr.class": name, "zdr.signal": signal}
@@ -106,6 +133,7 @@ def _observe_failsafe(_options: CallbackOptions) -> Iterable[Observation]:
 def _summary() -> None:
     try:
         with _lock:
+            _settle()
             items = dict(_items)
             by_class: dict[str, int] = {}
             for (name, _signal, _product), count in _totals.items():
@@ -125,12 +153,14 @@ def _summary() -> None:
 def totals() -> dict[tuple[str, str, str], int]:
     """Values removed so far by (class, signal, product)."""
     with _lock:
+        _settle()
         return dict(_totals)
 
 
 def reset() -> None:
     """Forget the totals (between tests)."""
     with _lock:
+        _patterns.clear()
         _totals.clear()
         _items.clear()
 
@@ -139,5 +169,6 @@ def after_fork() -> None:
     """In a forked child: the lock may be held by a thread that is gone, and the parent reports its own."""
     global _lock
     _lock = threading.Lock()
+    _patterns.clear()
     _totals.clear()
     _items.clear()

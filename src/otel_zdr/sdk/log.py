@@ -18,7 +18,7 @@ from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import STATE
 from otel_zdr.sdk.state import ItemState
-from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes
+from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes, set_value
 
 PASSED = "_otel_zdr_passed"
 _NO_CONTEXT = Context()
@@ -150,7 +150,8 @@ def _finish(made: Any, state: LogState) -> None:
     key = state.gate.stamp_key
     if state.stamp is not None and key not in attributes:
         clean = state.redactor.attributes({key: state.stamp}, {})
-        attributes.update(clean)
+        if clean:
+            set_value(attributes, key, clean[key])
     eligibility.describe(state, attributes)
     evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, product=state.product)
     mark_passed(made)

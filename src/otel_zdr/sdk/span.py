@@ -18,10 +18,19 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
+from otel_zdr.redaction import REMOVED
 from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.state import ItemState
-from otel_zdr.sdk.storage import RedactingAttributes, RedactingList, WatchingAttributes
+from otel_zdr.sdk.storage import (
+    RedactingAttributes,
+    RedactingEvents,
+    RedactingLinks,
+    StoredValues,
+    WatchingAttributes,
+    of_clean_values,
+    set_value,
+)
 from otel_zdr.workspaces import NOBODY
 
 STATE = "_otel_zdr"
@@ -66,7 +75,7 @@ class SpanState(ItemState):
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
         super().__init__(holding, facts)
         # Weak: the storages know the state, and a span must not keep itself alive through them.
-        self.span = weakref.ref(span) if span is not None else _gone
+        self.span: Callable[[], Span | None] = weakref.ref(span) if span is not None else _gone
         self.raw: _Raw | None = None
         self.children: list[weakref.ref[Span]] | None = None
         self.name_stands = False
@@ -94,6 +103,14 @@ class SpanState(ItemState):
         if span is not None:
             _reveal(span, self)
 
+    def clean_event(self, event: Any) -> Event | None:
+        """The cleaned event; one the gate made passes."""
+        return _clean_event(self, event)
+
+    def clean_link(self, link: Any) -> Link | None:
+        """The cleaned link; one the gate made passes."""
+        return _clean_link(self, link)
+
     def adopt_child(self, child: Span) -> None:
         """Remember an open child, which tightens when this span does."""
         children = self.children
@@ -116,7 +133,7 @@ def _start(span: Any, holding: gate.Gate, original: Callable[..., None], argumen
     """Make the span so that nothing raw is in its visible storages if it is, or may be, under ZDR."""
     resource = arguments.get("resource")
     facts = shared.facts_of(holding, resource) if resource is not None else None
-    state = SpanState(holding, facts, span)
+    state = SpanState(holding, facts, None if holding.policy.everything else span)
     attributes = arguments.get("attributes")
     kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
     state.server = kind in _SERVER_KINDS
@@ -197,7 +214,8 @@ def _start_redacted(
     if attributes and holding.retains:
         eligibility.hold(state, attributes)
     clean = redactor.attributes(attributes, removed, state.server) if attributes else {}
-    arguments["attributes"] = clean
+    # Not through the SDK's constructor, which would look at each value once more.
+    arguments["attributes"] = None
     links = arguments.get("links")
     if links:
         arguments["links"] = [_clean_link(state, link) for link in links]
@@ -217,25 +235,21 @@ def _start_redacted(
     arguments["name"] = _name_at_write(state, arguments.get("name"), _KINDS.get(kind, "internal"), clean)
     original(span, **arguments)
     span.__dict__[STATE] = state
-    _watch_redacted(span, state)
-
-
-def _watch_redacted(span: Any, state: SpanState) -> None:
-    """Turn the SDK's own (already clean) storages into ones that clean what is written."""
-    attributes = span._attributes
-    attributes.state = state
-    attributes.__class__ = RedactingAttributes
+    # Turn the SDK's own (already clean) storages into ones that clean what is written.
+    stored = span._attributes
+    maxlen = stored.maxlen
+    if maxlen is not None and len(clean) > maxlen:
+        stored.dropped = len(clean) - maxlen
+        clean = dict(list(clean.items())[stored.dropped :])
+    stored._dict = StoredValues(clean)
+    stored.state = state
+    stored.__class__ = RedactingAttributes
     events = span._events
-    events.clean = state_cleaner(_clean_event, state)
-    events.__class__ = RedactingList
+    events.state = state
+    events.__class__ = RedactingEvents
     links = span._links
-    links.clean = state_cleaner(_clean_link, state)
-    links.__class__ = RedactingList
-
-
-def state_cleaner(clean: Callable[[SpanState, Any], Any], state: SpanState) -> Callable[[Any], Any]:
-    """``clean`` for one state; not a method, so that storages do not hold their own span."""
-    return lambda item: clean(state, item)
+    links.state = state
+    links.__class__ = RedactingLinks
 
 
 def _settle_storage(span: Any, state: SpanState) -> None:
@@ -271,12 +285,12 @@ def _hide(span: Any, state: SpanState) -> None:
     clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
     attributes = RedactingAttributes.holding(state, clean, raw_attributes.maxlen)
     attributes.shadow = raw_attributes
-    events = RedactingList(raw_events._dq.maxlen)
-    events.clean = state_cleaner(_clean_event, state)
+    events = RedactingEvents(raw_events._dq.maxlen)
+    events.state = state
     events.extend(raw_events)
     events.shadow = raw_events
-    links = RedactingList(raw_links._dq.maxlen)
-    links.clean = state_cleaner(_clean_link, state)
+    links = RedactingLinks(raw_links._dq.maxlen)
+    links.state = state
     links.extend(raw_links)
     links.shadow = raw_links
     _show_clean(span, state)
@@ -305,17 +319,17 @@ def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
         _count_shadow(span, state)
         state.raw = None
         for storage in (span._attributes, span._events, span._links):
-            if isinstance(storage, RedactingAttributes | RedactingList):
+            if isinstance(storage, RedactingAttributes | RedactingEvents):
                 storage.shadow = None
         return
     attributes = span._attributes
-    attributes._dict = state.redactor.attributes(attributes._dict, state.removed, state.server)
+    attributes._dict = StoredValues(state.redactor.attributes(attributes._dict, state.removed, state.server))
     attributes.state = state
     attributes.__class__ = RedactingAttributes
-    for name, clean in (("_events", _clean_event), ("_links", _clean_link)):
+    for name, kind in (("_events", RedactingEvents), ("_links", RedactingLinks)):
         storage = getattr(span, name)
-        cleaned = RedactingList(storage._dq.maxlen)
-        cleaned.clean = state_cleaner(clean, state)
+        cleaned = kind(storage._dq.maxlen)
+        cleaned.state = state
         cleaned.extend(storage)
         cleaned.dropped = storage.dropped
         setattr(span, name, cleaned)
@@ -370,8 +384,8 @@ def _count(state: SpanState, content_class: str) -> None:
 def _clean_attributes(
     state: SpanState, attributes: Mapping[str, Any] | None, maxlen: int | None
 ) -> BoundedAttributes:
-    clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else None
-    return BoundedAttributes(maxlen, clean, immutable=True)  # type: ignore[arg-type]
+    clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else {}
+    return of_clean_values(maxlen, clean, immutable=True)
 
 
 def _clean_event(state: SpanState, event: Any) -> Event | None:
@@ -380,9 +394,7 @@ def _clean_event(state: SpanState, event: Any) -> Event | None:
         event.raw = None
         return event
     try:
-        name = event.name
-        if not _is_literal(state, name):
-            name = state.redactor.event_name(name, state.removed)
+        name = _event_name(state, event.name)
         maxlen = getattr(event.attributes, "maxlen", None)
         return CleanEvent(name, _clean_attributes(state, event.attributes, maxlen), event.timestamp)
     except Exception as error:
@@ -439,18 +451,29 @@ def _without_description(state: SpanState, status: Any) -> Status:
     return Status(status.status_code)
 
 
+def _event_name(state: SpanState, name: Any) -> str:
+    removed: dict[str, int] = {}
+    clean = state.redactor.event_name(name, removed)
+    if removed:
+        if _is_literal(state, name):
+            return name  # type: ignore[no-any-return]
+        for content_class, count in removed.items():
+            state.removed[content_class] = state.removed.get(content_class, 0) + count
+    return clean
+
+
 def _is_literal(state: SpanState, name: object) -> bool:
     return debugging.is_proven_name(state.gate, name)
 
 
 def _name_at_write(state: SpanState, name: Any, kind: str, attributes: Mapping[str, Any]) -> str:
     """The name as it may be seen now; whether it stands, or is built anew at the end."""
-    if _is_literal(state, name):
-        state.name_stands = True
-        return name  # type: ignore[no-any-return]
     removed: dict[str, int] = {}
     clean = state.redactor.span_name(name, kind, attributes, removed)
-    state.name_stands = clean == name and not removed
+    state.name_stands = not removed and clean == name
+    if not state.name_stands and _is_literal(state, name):
+        state.name_stands = True
+        return name  # type: ignore[no-any-return]
     return clean
 
 
@@ -494,8 +517,14 @@ def _move(state: SpanState, holding: gate.Gate, span: Any) -> None:
 def _stamp(span: Any, state: SpanState) -> None:
     key = state.gate.stamp_key
     attributes = span._attributes._dict
-    if key not in attributes and state.stamp is not None:
-        attributes[key] = state.stamp
+    if key in attributes or state.stamp is None:
+        return
+    stamp = state.stamp
+    if state.verdict == identity.UNDER_ZDR:
+        stamp = state.redactor.attribute(key, stamp, {})  # type: ignore[assignment]
+        if stamp is REMOVED:
+            return
+    set_value(attributes, key, stamp)
 
 
 def _finish_redacted(span: Any, state: SpanState) -> None:
@@ -515,20 +544,20 @@ def _finish_redacted(span: Any, state: SpanState) -> None:
 
 def _verify(span: Any, state: SpanState) -> None:
     """Clean what reached the span past its storages: a vendor's private writes in ``_on_ending``."""
-    stored = span._attributes._dict
-    stored.pop(evidence.REDACTED, None)
-    removed: dict[str, int] = {}
-    clean = state.redactor.attributes(stored, removed, state.server)
-    if removed or type(span._attributes) is not RedactingAttributes:
+    attributes = span._attributes
+    stored = attributes._dict
+    if type(attributes) is not RedactingAttributes or type(stored) is not StoredValues or stored.touched:
+        removed: dict[str, int] = {}
+        stored.pop(evidence.REDACTED, None)
+        clean = state.redactor.attributes(stored, removed, state.server)
         for name, count in removed.items():
             state.removed[name] = state.removed.get(name, 0) + count
-        span._attributes._dict = stored = clean
-    stored[evidence.REDACTED] = True
+        attributes._dict = StoredValues(clean)
     for name, clean_item in (("_events", _clean_event), ("_links", _clean_link)):
         storage = getattr(span, name)
         made = CleanEvent if name == "_events" else CleanLink
-        if any(type(item) is not made for item in storage._dq):
-            cleaned = BoundedList(storage._dq.maxlen)
+        if not all([type(item) is made for item in storage._dq]):
+            cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
             cleaned.dropped = storage.dropped
             for item in storage:
                 kept = clean_item(state, item)
@@ -597,15 +626,12 @@ def _skeletonise(span: Any, state: SpanState, error: BaseException) -> None:
     except Exception as again:
         failure.note("skeleton", again)
     kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
-    attributes = BoundedAttributes(None, None, immutable=span._end_time is not None)
-    attributes._dict = kept
-    if not attributes._immutable:
-        attributes.__class__ = RedactingAttributes
-        attributes.state = state  # type: ignore[attr-defined]
+    attributes = RedactingAttributes.holding(state, kept, None)
+    attributes._immutable = span._end_time is not None
     span._attributes = attributes
     for name in ("_events", "_links"):
-        empty = RedactingList(getattr(getattr(span, name, None), "_dq", BoundedList(128)._dq).maxlen)
-        empty.clean = _nothing
+        maxlen = getattr(getattr(getattr(span, name, None), "_dq", None), "maxlen", None)
+        empty = _NothingStored(maxlen)
         setattr(span, name, empty)
     span._name = _KINDS.get(span._kind, "internal")
     state.name_stands = True
@@ -620,8 +646,11 @@ def _skeletonise(span: Any, state: SpanState, error: BaseException) -> None:
         span._parent = _bare(span._parent)
 
 
-def _nothing(_item: Any) -> None:
-    return None
+class _NothingStored(RedactingEvents):
+    """The events and links of a skeleton: none, whatever is written later."""
+
+    def clean(self, item: Any) -> Any:
+        return None
 
 
 def _shut(span: Any) -> None:
@@ -797,13 +826,13 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
 def _detach(readable: Any) -> None:
     """An ended span needs no watching: let go of the state, which queues would keep."""
     attributes = readable._attributes
-    if isinstance(attributes, RedactingAttributes | WatchingAttributes):
+    if type(attributes) is RedactingAttributes or type(attributes) is WatchingAttributes:
         attributes.__dict__.pop("state", None)
         attributes.__dict__.pop("shadow", None)
         attributes.__class__ = BoundedAttributes
     for storage in (readable._events, readable._links):
-        if isinstance(storage, RedactingList):
-            storage.__dict__.pop("clean", None)
+        if isinstance(storage, RedactingEvents):
+            storage.__dict__.pop("state", None)
             storage.__dict__.pop("shadow", None)
             storage.__class__ = BoundedList
 
@@ -897,8 +926,7 @@ def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _make_event(span: Any, state: SpanState, name: Any, attributes: Any, timestamp: int | None) -> CleanEvent:
-    if not _is_literal(state, name):
-        name = state.redactor.event_name(name, state.removed)
+    name = _event_name(state, name)
     clean = _clean_attributes(state, attributes, span._limits.max_event_attributes)
     return CleanEvent(name, clean, timestamp)
 
@@ -945,10 +973,7 @@ def _exception_event(
     _count(state, "error_text")
     if attributes:
         clean.update(state.redactor.attributes(attributes, state.removed, state.server))
-    event = CleanEvent("exception", None, timestamp)
-    bounded = BoundedAttributes(span._limits.max_event_attributes, clean, immutable=True)
-    event._attributes = bounded
-    return event
+    return CleanEvent("exception", of_clean_values(span._limits.max_event_attributes, clean, immutable=True), timestamp)
 
 
 class _Capture:

@@ -10,7 +10,7 @@ Three kinds of storage hang on a span in place of the SDK's own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
@@ -20,6 +20,7 @@ from otel_zdr.redaction import REMOVED
 from otel_zdr.sdk import eligibility, failure
 
 if TYPE_CHECKING:
+    from otel_zdr.sdk.span import SpanState
     from otel_zdr.sdk.state import ItemState
 
 _store = BoundedAttributes.__setitem__
@@ -35,11 +36,12 @@ class RedactingAttributes(BoundedAttributes):
 
     @classmethod
     def holding(cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None) -> RedactingAttributes:
-        """Storage of ``clean`` values; by way of the SDK's own, which does not know of states."""
-        made = BoundedAttributes(maxlen, clean, immutable=False)
+        """Storage of ``clean`` values."""
+        made: Any = of_clean_values(maxlen, dict(clean), immutable=False)
+        made._dict = StoredValues(made._dict)
         made.__class__ = cls
-        made.state = state  # type: ignore[attr-defined]
-        return made  # type: ignore[return-value]
+        made.state = state
+        return made  # type: ignore[no-any-return]
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self._immutable:
@@ -61,11 +63,20 @@ class RedactingAttributes(BoundedAttributes):
             failure.note(state.signal, error)
             state.failed = True
             clean = REMOVED
-        if clean is not REMOVED:
-            _store(self, key, clean)
-        elif key in self._dict:
+        if clean is REMOVED:
             # A later value replaces an earlier one: what stands here is no longer true.
             self._dict.pop(key, None)
+            return
+        with self._lock:
+            stored = self._dict
+            if key in stored:
+                del stored[key]
+            elif self.maxlen is not None and len(stored) >= self.maxlen:
+                self.dropped += 1
+                if not stored:
+                    return
+                del stored[next(iter(stored))]
+            set_value(stored, key, tuple(clean) if type(clean) is list else clean)
 
     def _set_items(self, attributes: Mapping[str, Any]) -> None:
         for key, value in dict(attributes).items():
@@ -103,17 +114,18 @@ class WatchingAttributes(BoundedAttributes):
             self[key] = value
 
 
-class RedactingList(BoundedList):
-    """Events or links of a span that is, or may be, under ZDR."""
+class RedactingEvents(BoundedList[Any]):
+    """Events of a span that is, or may be, under ZDR."""
 
-    clean: Callable[[Any], Any]
-    #: Where raw elements wait while the span is undecided.
-    shadow: BoundedList | None = None
+    state: SpanState
+    #: Where raw events wait while the span is undecided.
+    shadow: BoundedList[Any] | None = None
 
     def append(self, item: Any) -> None:
-        raw = getattr(item, "raw", item)
-        if self.shadow is not None and raw is not None:
-            self.shadow.append(raw)
+        if self.shadow is not None:
+            raw = getattr(item, "raw", item)
+            if raw is not None:
+                self.shadow.append(raw)
         clean = self.clean(item)
         if clean is not None:
             super().append(clean)
@@ -122,10 +134,60 @@ class RedactingList(BoundedList):
         for item in seq:
             self.append(item)
 
+    def clean(self, item: Any) -> Any:
+        """The cleaned form of one element, or None if nothing of it may stay."""
+        return self.state.clean_event(item)
 
-def bounded_list(maxlen: int | None, items: Iterable[Any]) -> BoundedList:
-    """An SDK list of ``items`` that were cleaned already."""
-    made = BoundedList(maxlen)
-    for item in items:
-        made.append(item)
+
+class RedactingLinks(RedactingEvents):
+    """Links of a span that is, or may be, under ZDR."""
+
+    def clean(self, item: Any) -> Any:
+        return self.state.clean_link(item)
+
+
+class StoredValues(dict[str, Any]):
+    """The values of cleaned attributes; notices what is written past :class:`RedactingAttributes`.
+
+    Vendors write into the private dict of a span. Values of ours are stored with ``dict``'s own methods,
+    so that whatever goes through the methods here has not been looked at yet.
+    """
+
+    __slots__ = ("touched",)
+    touched: bool
+
+    def __init__(self, clean: Mapping[str, Any]) -> None:
+        super().__init__(clean)
+        self.touched = False
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.touched = True
+        super().__setitem__(key, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        self.touched = True
+        super().update(*args, **kwargs)
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        self.touched = True
+        return super().setdefault(key, default)
+
+    def __ior__(self, other: Any) -> Any:
+        self.touched = True
+        return super().__ior__(other)
+
+    def __reduce__(self) -> Any:
+        return (dict, (dict(self),))
+
+
+set_value = dict.__setitem__
+
+
+def of_clean_values(maxlen: int | None, clean: dict[str, Any], *, immutable: bool) -> BoundedAttributes:
+    """SDK attributes of values that were cleaned already, without looking at each of them again."""
+    made = BoundedAttributes(maxlen, None, immutable=immutable)
+    if maxlen is not None and len(clean) > maxlen:
+        made.dropped = len(clean) - maxlen
+        clean = dict(list(clean.items())[made.dropped :])
+    made._dict = clean
     return made
