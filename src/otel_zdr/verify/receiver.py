@@ -83,11 +83,11 @@ class Receiver:
         self._thread.join(5)
 
     def _start_grpc(self) -> None:
-        import grpc
+        import grpc  # type: ignore[import-untyped]
 
         keep = self.requests.append
 
-        class Any_(grpc.GenericRpcHandler):  # type: ignore[misc]
+        class Everything(grpc.GenericRpcHandler):  # type: ignore[misc]
             def service(self, details: Any) -> Any:
                 method = details.method
                 head = repr(tuple(details.invocation_metadata or ())).encode()
@@ -102,7 +102,7 @@ class Receiver:
                 return grpc.stream_stream_rpc_method_handler(answer)
 
         self._grpc = grpc.server(futures.ThreadPoolExecutor(4), options=(("grpc.so_reuseport", 0),))
-        self._grpc.add_generic_rpc_handlers((Any_(),))
+        self._grpc.add_generic_rpc_handlers((Everything(),))
         self.grpc_port = self._grpc.add_insecure_port("127.0.0.1:0")
         self._grpc.start()
 
@@ -117,7 +117,7 @@ def _handler(keep: Callable[[Received], None]) -> type[BaseHTTPRequestHandler]:
 
         def _take(self) -> None:
             body = self._decoded(self._read())
-            host = self.headers.get(ORIGINAL_HEADER) or self.headers.get("Host", "")
+            host = self.headers.get(ORIGINAL_HEADER) or self.headers.get("Host") or ""
             head = f"{self.requestline}\n{self.headers}".encode("utf-8", "replace")
             keep(Received(host, self.path, body, head))
             protobuf = self.headers.get("Content-Type") == "application/x-protobuf"

@@ -1,1 +1,1 @@
-"""`otel-zdr demo`: an application that knows nothing of otel-zdr, its vendor, its backend, and the comparison."""
+"""`otel-zdr demo`: an application that knows nothing of otel-zdr, its vendor, its backend, the comparison."""
