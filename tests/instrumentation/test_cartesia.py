@@ -164,6 +164,14 @@ def test_streamed_speech_left_early_is_interrupted(client: Any, telemetry: Any) 
     assert_spoken(telemetry, stream=True, reason="interrupted")
 
 
+async def test_streamed_speech_closed_early_is_interrupted_async(async_client: Any, telemetry: Any) -> None:
+    stream = await async_client.tts.generate_sse(**arguments(telemetry))
+    async for _ in stream:
+        break
+    await (stream.aclose() if hasattr(stream, "aclose") else stream.close())
+    assert_spoken(telemetry, stream=True, reason="interrupted")
+
+
 def test_dropped_speech_ends_its_span(client: Any, telemetry: Any) -> None:
     stream = client.tts.generate_sse(**arguments(telemetry))
     del stream

@@ -17,7 +17,7 @@ from ._patch import Patches
 from ._read import get as _get
 from ._speech import Speech, connection_ended, error_word, text, watch
 from ._stainless import settle
-from ._streams import Observer
+from ._streams import Observer, async_generator, end_when_called
 from ._telemetry import Telemetry
 from ._wrap import Wrapper, async_call, sync_call
 
@@ -64,7 +64,19 @@ class _Generate:
         return call
 
     def done(self, call: Call, result: Any) -> Any:
+        if getattr(result, "_iterator", None) is None and hasattr(result, "__stream__"):
+            return _follow_lazy(call, result)
         return settle(call, result, _nothing, _SpeechEvents)
+
+
+def _follow_lazy(call: Call, stream: Any) -> Any:
+    """The asyncio stream of version 3.0, which makes its generator only when it is iterated."""
+    make, events = stream.__stream__, _SpeechEvents()
+    call.response(request_id=stream.response.headers.get("x-request-id"))
+    call.on_end = events.finish
+    stream.__stream__ = lambda: async_generator(make(), call, events)
+    end_when_called(stream, "aclose", call)
+    return stream
 
 
 def _nothing(call: Call, answer: Any) -> None:
