@@ -92,8 +92,8 @@ def _notes(report: Report) -> str:
         for id_ in report.unnamed
     ]
     notes += [
-        f"{number(count)} of the items of <b>{_workspace(id_)}</b>, which policy "
-        f"{text(report.policy_version)} puts under ZDR, carry no mark of redaction."
+        f"{number(count)} of the items of <b>{_workspace(id_)}</b>, which the policy "
+        f"in force ({text(report.policy_version)}) puts under ZDR, carry no mark of redaction."
         for id_, count in sorted(report.without_mark.items())
     ]
     if not notes:
