@@ -6,7 +6,7 @@ never out of it.
 
 from __future__ import annotations
 
-import importlib
+import sys
 from logging import getLogger
 from typing import Any
 
@@ -77,8 +77,5 @@ def tighten(call: Call, *, voice: object = None, key: object = None) -> None:
 
 
 def _from_edge(module: str, name: str) -> Any:
-    """`name` of a module of the SDK edge, which an instrumentor must not import early; None without it."""
-    try:
-        return getattr(importlib.import_module(f"otel_zdr.sdk.{module}"), name, None)
-    except ImportError:
-        return None
+    """`name` of a module of the SDK edge; None where nothing has loaded it: then no policy is in force."""
+    return getattr(sys.modules.get(f"otel_zdr.sdk.{module}"), name, None)

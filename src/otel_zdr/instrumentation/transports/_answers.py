@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from .._call import Call
 from .._streams import Observer
-from ._skim import METADATA, TEXT, Lines, Skimmer
+from ._skim import METADATA, TEXT, Lines, Skimmer, skim
 
 
 def keep_for(call: Call) -> int:
@@ -18,35 +19,52 @@ def keep_for(call: Call) -> int:
 class Document(Observer):
     """A body that is one JSON document, read when it is complete."""
 
-    __slots__ = ("_read", "_skimmer")
+    __slots__ = ("_document", "_keep", "_read", "_skimmer")
 
     def __init__(self, keep: int, read: Callable[[Call, Any], None]) -> None:
         super().__init__()
+        self._document: Any = None
+        self._keep = keep
         self._skimmer = Skimmer(keep)
         self._read = read
 
     def chunk(self, call: Call, item: Any) -> None:
         self._skimmer.feed(item)
 
+    def whole(self, call: Call, data: bytes) -> None:
+        """The body at once."""
+        self._document = skim(data, self._keep)
+
     def finish(self, call: Call) -> None:
-        document = self._skimmer.take()
+        document = self._skimmer.take() if self._document is None else self._document
         if isinstance(document, dict):
             self._read(call, document)
 
 
 class Each(Observer):
-    """A body with one document a line (NDJSON, server-sent events), each given to another observer."""
+    """A body with one document a line (NDJSON, server-sent events), each given to another observer.
 
-    __slots__ = ("_inner", "_lines")
+    Args:
+        keep: how long a text may be to be kept.
+        inner: who reads the documents.
+        telling: found in every line that says more than content. Lines without it are not even parsed where
+            content may not go out; all but the first, which says what the answer is.
+    """
 
-    def __init__(self, keep: int, inner: Observer) -> None:
+    __slots__ = ("_begun", "_inner", "_lines", "_telling")
+
+    def __init__(self, keep: int, inner: Observer, telling: re.Pattern[bytes] | None = None) -> None:
         super().__init__()
         self._lines = Lines(keep)
         self._inner = inner
+        self._telling = telling
+        self._begun = False
 
     def chunk(self, call: Call, item: Any) -> None:
-        for document in self._lines.feed(item):
+        telling = self._telling if self._begun and not call.wants_content else None
+        for document in self._lines.feed(item, telling):
             if isinstance(document, dict):
+                self._begun = True
                 self._inner.chunk(call, document)
 
     def finish(self, call: Call) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._call import INTERRUPTED
 from .._streams import Observer
+from ._answers import Document
 
 _log = getLogger(__name__)
 
@@ -20,7 +21,10 @@ _log = getLogger(__name__)
 def whole(call: Any, observer: Observer, data: bytes) -> None:
     """A body that the client has read already, as it does unless told to stream."""
     try:
-        observer.chunk(call, data)
+        if isinstance(observer, Document):
+            observer.whole(call, data)
+        else:
+            observer.chunk(call, data)
     except Exception as exc:
         _log.debug("an answer was not read: %s", type(exc).__qualname__)
     call.end()

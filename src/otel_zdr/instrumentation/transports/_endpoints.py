@@ -43,11 +43,27 @@ _ENDPOINTS: tuple[tuple[str, re.Pattern[str], Open], ...] = tuple(
 def open_exchange(telemetry: Telemetry, request: Request) -> Exchange | None:
     """Start the span of `request`; None when it is for no endpoint we know or makes none. Never raises."""
     try:
-        for method, pattern, opening in _ENDPOINTS:
-            if method == request.method and (match := pattern.fullmatch(request.path)):
-                if telemetry.skips() or covered():
-                    return None
-                return opening(telemetry, request, match[match.lastindex or 0])
+        found = _endpoint(request.method, request.path)
+        if found is None or telemetry.skips() or covered():
+            return None
+        opening, name = found
+        return opening(telemetry, request, name)
     except Exception as exc:
         _log.debug("no span for a request to Inworld: %s", type(exc).__qualname__)
+    return None
+
+
+_without_name: dict[tuple[str, str], tuple[Open, str]] = {}
+
+
+def _endpoint(method: str, path: str) -> tuple[Open, str] | None:
+    """Who opens the exchange, and the name of a voice or job in the path."""
+    known = _without_name.get((method, path))
+    if known is not None:
+        return known
+    for expected, pattern, opening in _ENDPOINTS:
+        if method == expected and (match := pattern.fullmatch(path)):
+            if match.lastindex is None and len(_without_name) < 64:
+                _without_name[method, path] = (opening, "")
+            return opening, match[1] if match.lastindex else ""
     return None

@@ -43,13 +43,28 @@ class Request(NamedTuple):
 
 def inworld_url(url: Any) -> tuple[Server, str, str] | None:
     """Server, path and query of a URL of one of Inworld's hosts; None for all other hosts."""
-    text = str(url)
+    text = url if isinstance(url, str) else str(url)
+    parts = _seen.get(text)
+    if parts is None:
+        parts = _split(text)
+        if parts is None:
+            return None
+        # Only the endpoints themselves: no query, which may hold a key, no id of a voice or job.
+        if len(_seen) < 256 and len(text) < 128 and not parts[2] and parts[1].count("/") <= 3:
+            _seen[text] = parts
+    return parts if is_inworld(parts[0]) else None
+
+
+_seen: dict[str, tuple[Server, str, str]] = {}
+
+
+def _split(text: str) -> tuple[Server, str, str] | None:
     try:
         parts = urlsplit(text)
         server = server_of(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
     except ValueError:
         return None
-    if server is None or not is_inworld(server):
+    if server is None:
         return None
     return server, parts.path.replace("%3A", ":").replace("%3a", ":"), parts.query
 
@@ -67,7 +82,7 @@ def authorization(headers: Any, query: str = "") -> str | None:
 
 def pick(source: Any, name: str) -> Any:
     """`source[name]`, which is in camelCase, or the same in snake_case: Inworld takes and sends both."""
-    if not isinstance(source, Mapping):
+    if type(source) is not dict and not isinstance(source, Mapping):
         return None
     value = source.get(name)
     if value is None:

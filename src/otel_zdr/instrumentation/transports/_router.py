@@ -6,6 +6,7 @@ in the answer only (`metadata.attempts`). Until then, and where it says nothing,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,7 @@ def _operation(
     content_in: Callable[[Call, Mapping[str, Any]], None],
     whole: Callable[[Call, Any], None],
     events: Callable[[], Observer],
+    telling: re.Pattern[bytes],
 ) -> Callable[[Telemetry, Request, str], Exchange | None]:
     def opening(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
         fields = request.fields(METADATA)
@@ -49,7 +51,7 @@ def _operation(
 
         def answer(content_type: str) -> Observer:
             if "event-stream" in content_type:
-                return Each(keep_for(call), events())
+                return Each(keep_for(call), events(), telling)
             return Document(keep_for(call), whole)
 
         return Exchange(call, answer)
@@ -104,11 +106,19 @@ chat = _operation(
     _chat_in,
     lambda call, document: openai.chat_response(call, document, True),
     lambda: openai.ChatObserver(router=True),
+    re.compile(rb'"(?:usage|finish_reason|metadata)"\s*:\s*(?!null)[^\s]'),
 )
 responses = _operation(
     semconv.CHAT,
     openai.responses_in,
     lambda call, document: openai.responses_response(call, document, True),
     lambda: openai.ResponsesObserver(router=True),
+    re.compile(rb'"response"\s*:'),
 )
-messages = _operation(semconv.CHAT, _messages.content_in, _messages.answer, _messages.Events)
+messages = _operation(
+    semconv.CHAT,
+    _messages.content_in,
+    _messages.answer,
+    _messages.Events,
+    re.compile(rb'"message_(?:start|delta)"'),
+)

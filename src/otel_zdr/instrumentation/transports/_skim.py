@@ -7,7 +7,8 @@ search for quotes and leaves a document of a few hundred bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
 from typing import Any
 
 # Longer than any metadata.
@@ -16,6 +17,8 @@ METADATA = 512
 TEXT = 64 * 1024
 # What is left of a document beyond this is no answer we know.
 _MAX_DOCUMENT = 1024 * 1024
+# A document this short is parsed as it is.
+_SHORT = 1024
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
 
@@ -41,6 +44,11 @@ class Skimmer:
 
     def feed(self, data: bytes) -> None:
         """The next piece, cut anywhere."""
+        if self._length > self._keep and self._inside and _QUOTE not in data and data[-1:] != b"\\":
+            # The usual piece of a stream: it lies within a long string.
+            self._length += len(data)
+            self._slashes = 0
+            return
         at, size = 0, len(data)
         while at < size:
             found = data.find(_QUOTE, at)
@@ -95,14 +103,45 @@ class Skimmer:
             self._rest += piece
 
 
-def parse(line: bytes | bytearray) -> Any:
+def parse(line: bytes) -> Any:
     """One JSON document, also as the data of a server-sent event; None for anything else."""
     if line[:5] == b"data:":
         line = line[5:]
     try:
-        return json.loads(line)
+        return _decode(line.decode())
     except (ValueError, RecursionError):
         return None
+
+
+_decode = json.JSONDecoder().decode
+
+
+def _cut(data: bytes, keep: int) -> Any:
+    """As a `Skimmer` fed with one piece, for the usual document without backslashes."""
+    left: list[bytes] = []
+    at, start = 0, data.find(_QUOTE)
+    while start >= 0:
+        end = data.find(_QUOTE, start + 1)
+        if end < 0:
+            return None
+        if end - start > keep + 1:
+            left += (data[at:start], b"%d" % (end - start - 1))
+            at = end + 1
+        start = data.find(_QUOTE, end + 1)
+    left.append(data[at:])
+    document = b"".join(left)
+    return parse(document) if len(document) <= _MAX_DOCUMENT else None
+
+
+def _at_once(data: bytes, keep: int) -> Any:
+    """A whole document without its long strings, or None."""
+    if len(data) <= _SHORT:
+        return parse(data)
+    if b"\\" not in data:
+        return _cut(data, keep)
+    skimmer = Skimmer(keep)
+    skimmer.feed(data)
+    return skimmer.take()
 
 
 def skim(data: Any, keep: int = METADATA) -> Any:
@@ -111,36 +150,39 @@ def skim(data: Any, keep: int = METADATA) -> Any:
         data = data.encode("utf-8", "replace")
     if not isinstance(data, (bytes, bytearray, memoryview)):
         return None
-    if len(data) <= max(keep, 4096):
-        return parse(bytes(data))
-    skimmer = Skimmer(keep)
-    skimmer.feed(bytes(data))
-    return skimmer.take()
+    return _at_once(data if isinstance(data, bytes) else bytes(data), keep)
 
 
 class Lines:
     """Documents that stand one a line: NDJSON, and the data lines of server-sent events."""
 
-    __slots__ = ("_skimmer",)
+    __slots__ = ("_keep", "_skimmer")
 
     def __init__(self, keep: int = METADATA) -> None:
+        self._keep = keep
         self._skimmer = Skimmer(keep)
 
-    def feed(self, data: bytes) -> Iterator[Any]:
-        """The documents that `data` completes."""
-        start = 0
+    def feed(self, data: bytes, telling: re.Pattern[bytes] | None = None) -> Sequence[Any]:
+        """The documents that `data` completes; with `telling`, at least those in which it is found."""
         skimmer = self._skimmer
+        if b"\n" not in data:
+            skimmer.feed(data)
+            return ()
+        documents = []
+        start = 0
         while (end := data.find(b"\n", start)) >= 0:
-            if end - start <= 4096 and skimmer.empty:
-                document = parse(data[start:end])
-            else:
+            document = None
+            if not skimmer.empty:
                 skimmer.feed(data[start:end])
                 document = skimmer.take()
+            elif end > start and (telling is None or telling.search(data, start, end)):
+                document = _at_once(data[start:end], self._keep)
             start = end + 1
             if document is not None:
-                yield document
+                documents.append(document)
         if start < len(data):
-            skimmer.feed(data[start:])
+            skimmer.feed(data[start:] if start else data)
+        return documents
 
     def rest(self) -> Any:
         """What stands after the last line break, if it is a document."""

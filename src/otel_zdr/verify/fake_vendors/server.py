@@ -58,9 +58,10 @@ class Recorded:
         return json.loads(self.body)
 
 
-NO_FAULT = Fault("")
-_FAULT = "fake_vendors.fault"  # plain text: keys of their own type need a newer aiohttp
-_RECORDED = "fake_vendors.recorded"
+NO# Older versions of aiohttp know texts as keys only, newer ones warn of them.
+_key: Any = getattr(web, "RequestKey", lambda name, kind: name)
+_FAULT = _key("fake_vendors.fault", Fault)
+_RECORDED = _key("fake_vendors.recorded", Recorded)
 
 
 async def respond(
