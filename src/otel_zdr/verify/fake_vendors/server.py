@@ -58,7 +58,8 @@ class Recorded:
         return json.loads(self.body)
 
 
-NO# Older versions of aiohttp know texts as keys only, newer ones warn of them.
+NO_FAULT = Fault("")
+# Older versions of aiohttp know texts as keys only, newer ones warn of them.
 _key: Any = getattr(web, "RequestKey", lambda name, kind: name)
 _FAULT = _key("fake_vendors.fault", Fault)
 _RECORDED = _key("fake_vendors.recorded", Recorded)
