@@ -129,12 +129,16 @@ class PolicySource:
         """
         self._listeners.append(listener)
 
-    def close(self) -> None:
-        """Stop following the file; what holds goes on holding."""
+    def close(self, *, wait: bool = True) -> None:
+        """Stop following the file; what holds goes on holding.
+
+        Args:
+            wait: for the thread to end; False for a caller that holds a lock which a listener may want.
+        """
         _sources.discard(self)
         self._stopped.set()
         thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread():
+        if wait and thread is not None and thread is not threading.current_thread():
             thread.join(timeout=5)
 
     def poll(self) -> Policy:

@@ -64,6 +64,7 @@ def install(settings: Settings | None = None) -> None:
         _after(chosen)
         # Last: an installation that failed half-way is tried again by the next call.
         _installed = chosen
+        _keep_up()
     _tell(built)
 
 
@@ -73,22 +74,34 @@ def _follow(settings: Settings) -> Policy:
     from otel_zdr.policy.reload import PolicySource
 
     if _source is not None:
-        _source.close()
+        _source.close(wait=False)
     _source = PolicySource(settings)
     _source.on_change(_on_policy_change)
     return _source.policy
 
 
-def _on_policy_change(_old: Policy, new: Policy) -> None:
+def _on_policy_change(_old: Policy, _new: Policy) -> None:
     """Called in the thread that reads the policy file."""
-    from otel_zdr.sdk import span
-
     with _lock:
-        if _installed is None or gate.current is None or gate.current.closed:
-            return
-        gate.switch(gate.Gate(_installed, new))
-    for item in span.open_spans():
-        span.decide_anew(item)
+        changed = _keep_up()
+    if changed:
+        from otel_zdr.sdk import span
+
+        for item in span.open_spans():
+            span.decide_anew(item)
+
+
+def _keep_up() -> bool:
+    """Let the gate enforce what the source holds now; the lock is held. False: it does already."""
+    holding, source = gate.current, _source
+    if _installed is None or source is None or holding is None or holding.closed:
+        # Not installed yet: install() looks again when it is.
+        return False
+    policy = source.policy
+    if policy is holding.policy:
+        return False
+    gate.switch(gate.Gate(_installed, policy))
+    return True
 
 
 def _after(settings: Settings) -> None:
@@ -109,6 +122,9 @@ def _after(settings: Settings) -> None:
 
 
 def _in_child() -> None:
+    global _lock
+    # The parent's threads are gone, and with them whoever held the lock.
+    _lock = threading.RLock()
     evidence.after_fork()
     failure.after_fork()
 
@@ -183,6 +199,7 @@ def activate_when_imported() -> None:
             patches.apply_when_imported()
             _after(chosen)
             _installed = chosen
+            _keep_up()
         _tell(built)
     except ConfigurationError as error:
         gate.say(f"{error}; telemetry is off")
@@ -205,7 +222,7 @@ def reset() -> None:
 
     with _lock:
         if _source is not None:
-            _source.close()
+            _source.close(wait=False)
             _source = None
         gate.switch(None)
         patches.restore()

@@ -73,7 +73,7 @@ def describe(state: ItemState, attributes: dict[str, Any]) -> None:
             put(attributes, COVERAGE_REASON, found.reason)
     if found.advice and found.advice not in _advised and len(_advised) < 64:
         _advised.add(found.advice)
-        _log.warning("a workspace under zero data retention called %s", found.advice)
+        _log.warning("a call of a workspace under zero data retention lacks its privacy hint: %s", found.advice)
     if held and found.retained and state.gate.policy.retains_ineligible(state.workspaces, found.product):
         _give_back(state, attributes, held, found.retained)
 
