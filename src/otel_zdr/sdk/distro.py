@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
 from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
 from otel_zdr.sdk.activation import activate
@@ -31,11 +31,11 @@ class ZDRDistro(BaseDistro):  # type: ignore[misc]
             os.environ.setdefault(name, value)
 
 
-class ZDRConfigurator(_OTelSDKConfigurator):  # type: ignore[misc]
+class ZDRConfigurator(_OTelSDKConfigurator):
     """``OTEL_PYTHON_CONFIGURATOR=zdr``."""
 
     _instance = None
 
     def _configure(self, **kwargs: Any) -> None:
         activate()
-        super()._configure(**kwargs)
+        super()._configure(**kwargs)  # type: ignore[no-untyped-call]

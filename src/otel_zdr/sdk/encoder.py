@@ -12,12 +12,14 @@ from typing import Any
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status
 
-from otel_zdr.sdk import evidence, failure, gate, identity, log, metric, patches, shared, span
+from otel_zdr.policy.evidence import FAILSAFE, REDACTED
+from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared, span
 from otel_zdr.workspaces import NOBODY
 
 
@@ -58,7 +60,7 @@ def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
         kept = holding.redactor.skeleton(item.attributes)
     except Exception as error:
         failure.note("skeleton", error)
-    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    kept[REDACTED] = kept[FAILSAFE] = True
     attributes = BoundedAttributes(None, None, immutable=True)
     attributes._dict = kept
     kind = item.kind if isinstance(item.kind, SpanKind) else SpanKind.INTERNAL
@@ -108,7 +110,7 @@ def _log_behind_wall(holding: gate.Gate, item: Any) -> Any:
             timestamp=item.log_record.timestamp,
             observed_timestamp=item.log_record.observed_timestamp,
             severity_number=item.log_record.severity_number,
-            attributes={evidence.REDACTED: True, evidence.FAILSAFE: True},
+            attributes={REDACTED: True, FAILSAFE: True},
         )
         made.trace_id, made.span_id = item.log_record.trace_id, item.log_record.span_id
         made.trace_flags = item.log_record.trace_flags
@@ -125,7 +127,7 @@ def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
         if holding.closed:
             return None
         try:
-            data = metric.MetricsData(resource_metrics=[resource_metrics])
+            data = MetricsData(resource_metrics=[resource_metrics])
             cleaned = metric.clean_data(holding, data, passed=False)
         except Exception as error:
             failure.note("metric", error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from otel_zdr.redaction import frames
@@ -29,7 +28,7 @@ SOURCES = frozenset(
 WITHHELD = "message withheld under zero data retention"
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
-_original: Callable[[logging.Logger, logging.LogRecord], None] | None = None
+_original: Any = None
 
 
 def install() -> None:
