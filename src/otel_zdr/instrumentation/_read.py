@@ -8,6 +8,16 @@ from typing import Any
 
 def get(source: Any, name: str) -> Any:
     """`source[name]` of a mapping or `source.name` of an object; None when it is not there."""
+    kind = type(source)
+    if kind is dict:
+        return source.get(name)
+    # Past a model's own lookup, which makes an expensive exception for every field that is not there.
+    fields = getattr(source, "__dict__", None)
+    if fields is not None and name in fields:
+        return fields[name]
+    if hasattr(kind, "__pydantic_fields__"):
+        extra = getattr(source, "__pydantic_extra__", None)
+        return extra.get(name) if extra else None
     if isinstance(source, Mapping):
         return source.get(name)
     return getattr(source, name, None)
