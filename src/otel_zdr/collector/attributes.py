@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector import spellings, values
-from otel_zdr.collector.keys import PRUNED, Keys
+from otel_zdr.collector.keys import KEPT, PRUNED, Keys
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 
 #: What the SDK's gate writes; on items that it did not mark, and from senders nobody trusts, it goes.
-_EVIDENCE = (
+EVIDENCE = (
     "zdr.redacted",
     "zdr.removed",
     "zdr.policy.version",
@@ -28,43 +28,48 @@ _EVIDENCE = (
 _PLAIN = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN, shapes.USAGE, shapes.TIMING)
 
 
-def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = None, unlisted: bool = True, trusted: bool = False) -> Iterator[str]:
+def clean_attributes(target: str, cache: str, keys: Keys, server: str | None = None, items: bool = True, trusted: bool = False) -> Iterator[str]:
     """Statements that clean the map ``target`` with ``cache`` of the same context.
 
     ``server``: a condition under which keys that the caller fills in are removed too.
     """
     raw = f'{cache}["raw"]'
     yield f"set({raw}, {target})"
-    for shape in _PLAIN:
+    # Figures do not describe who sends; without their keys the file is a good deal shorter.
+    plain = _PLAIN if items else _PLAIN[:3]
+    for shape in plain:
         part = f'{cache}["{shape}"]'
         yield f"set({part}, {raw})"
         yield f"keep_keys({part}, {texts(_keys_of(shape, keys))})"
         yield f"set({part}, Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')})))"
-    yield f'set({cache}["closed"], {raw})'
-    yield f'keep_keys({cache}["closed"], {texts(_closed_keys(keys))})'
-    yield f'set({cache}["closed"], Filter({cache}["closed"], (k, v) => {_closed(keys)}))'
     yield f"set({target}, {cache}[\"{_PLAIN[0]}\"])"
-    for shape in (*_PLAIN[1:], "closed"):
+    for shape in plain[1:]:
         yield f'merge_maps({target}, {cache}["{shape}"], "insert")'
-    other = shapes.ENUM_OTHER["http_method"]
-    for key in keys.by_shape.get(shapes.ENUM_PREFIX + "http_method", ()):
-        yield f"set({target}[{text(key)}], {text(other)}) where IsString({raw}[{text(key)}]) and {target}[{text(key)}] == nil"
-    if unlisted:
-        yield f'set({cache}["spelt"], Filter({raw}, (k, v) => {_unlisted(target, keys)}))'
-        yield f'merge_maps({target}, {cache}["spelt"], "insert")'
-        yield f'merge_maps({target}, {raw}["{PRUNED}"], "upsert") where IsMap({raw}["{PRUNED}"])'
-    elif keys.kept_prefixes:
-        yield f'set({cache}["spelt"], Filter({raw}, (k, v) => ({_kept(keys)})))'
-        yield f'merge_maps({target}, {cache}["spelt"], "insert")'
+    if items:
+        # Found by the short way: keys that are not plain, and JSON, pruned.
+        for part in (KEPT, PRUNED):
+            yield f'merge_maps({target}, {raw}["{part}"], "insert") where IsMap({raw}["{part}"])'
+    else:
+        yield f'set({cache}["closed"], Filter({raw}, (k, v) => {_shared(keys)}))'
+        yield f'merge_maps({target}, {cache}["closed"], "insert")'
+    yield from put_other_methods(target, raw, keys)
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {text('^' + words(keys.caller) + '$')}) where {server}"
     if trusted:
         part = f'{cache}["evidence"]'
         yield f"set({part}, {raw})"
-        yield f"keep_keys({part}, {texts(_EVIDENCE)})"
+        yield f"keep_keys({part}, {texts(EVIDENCE)})"
         items = all_of("IsList(v)", "Len(v) <= 64", f"All(v, (_, e) => ({values.token('e')}))")
         yield f"set({part}, Filter({part}, (_, v) => {any_of('IsBool(v)', values.token('v'), items)}))"
         yield f'merge_maps({target}, {part}, "insert") where {raw}["zdr.redacted"] == true'
+
+
+def put_other_methods(target: str, raw: str, keys: Keys) -> Iterator[str]:
+    """Statements that write the placeholder of the conventions for an unknown method."""
+    other = shapes.ENUM_OTHER["http_method"]
+    for key in keys.by_shape.get(shapes.ENUM_PREFIX + "http_method", ()):
+        given = f"{target}[{text(key)}]"
+        yield f"set({given}, {text(other)}) where IsString({raw}[{text(key)}]) and {given} == nil"
 
 
 def _keys_of(shape: str, keys: Keys) -> tuple[str, ...]:
@@ -72,16 +77,7 @@ def _keys_of(shape: str, keys: Keys) -> tuple[str, ...]:
     return (*found, *keys.by_shape.get(shapes.NUMBER, ())) if shape == shapes.TIMING else found
 
 
-def _closed_keys(keys: Keys) -> list[str]:
-    return [
-        key
-        for shape, found in keys.by_shape.items()
-        if shape in (shapes.BOOL, shapes.ROUTE, shapes.QUALNAME) or shape.startswith(shapes.ENUM_PREFIX)
-        for key in found
-    ]
-
-
-def _closed(keys: Keys) -> str:
+def closed_condition(keys: Keys) -> str:
     patterns = {
         shape: [words(found)]
         for shape, found in keys.by_shape.items()
@@ -94,20 +90,21 @@ def _closed(keys: Keys) -> str:
     )
 
 
-def _unlisted(target: str, keys: Keys) -> str:
-    """Keys with an index, below a kept prefix, or spelt in words of the vocabulary."""
-    new = f"{target}[k] == nil"
-    figures = all_of(values.usage("v"), new, any_of(spellings.figure("k"), spellings.below_kept_prefix("k")))
-    closed = match("k", "(?i)reasons?$")
+def unlisted(keys: Keys) -> str:
+    """What may stay of a key ``k`` that is not plain: of a closed shape, with an index, below a kept prefix,
+    or spelt in words of the vocabulary."""
+    figures = all_of(values.usage("v"), any_of(spellings.figure("k"), spellings.below_kept_prefix("k")))
+    reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
-    reason = all_of("IsString(v)", "Len(v) <= 40", closed, finish)
-    named = all_of(any_of(all_of(values.tokens("v"), f"not {closed}"), reason), new, spellings.named("k"))
+    stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
+    named = all_of(any_of(all_of(values.tokens("v"), f"not {reason}"), stopped), spellings.named("k"))
     indexed = all_of("IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed))
     spelt = all_of("Len(k) <= 200", any_of(figures, named), f"not {match('k', keys.denied)}")
-    alternatives = [spelt, indexed]
-    if keys.kept_prefixes:
-        alternatives.append(all_of(new, _kept(keys)))
-    return any_of(*alternatives)
+    return any_of(closed_condition(keys), spelt, indexed, *([_kept(keys)] if keys.kept_prefixes else []))
+
+
+def _shared(keys: Keys) -> str:
+    return any_of(closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
 
 
 def _kept(keys: Keys) -> str:

@@ -23,7 +23,7 @@ from otel_zdr.redaction import json_pruning as p
 #: Levels of nesting that are built again.
 DEPTH = 6
 #: How many texts of one item are read, by kind. More than that is not telemetry.
-SLOTS = {shapes.USAGE: 4, shapes.JSON: 4, shapes.PARAMETERS: 2}
+SLOTS = {shapes.USAGE: 4, shapes.PARAMETERS: 2, shapes.JSON: 4}
 _LETTERS = {shapes.USAGE: "u", shapes.JSON: "r", shapes.PARAMETERS: "p"}
 _BODY = "b"
 
@@ -137,27 +137,28 @@ def prune_body(body: str, cache: str) -> Iterator[str]:
     yield from _pruned(parsed, f'{cache}["flat"]')
 
 
+_OPENS = all_of("IsString(v)", match("v", r"^\s*[\[{]"), f"Len(v) <= {shapes.MAX_JSON}")
+
+
+def hinted(keys: Keys) -> str:
+    """Whether an unlisted key ``k`` with JSON as its value ``v`` speaks of usage."""
+    hint = match("k", r"(?i)(?:usage|metrics|tokens?_?count|token_?usage)[^.]*$")
+    return all_of(_OPENS, hint, f"not {match('k', keys.denied)}")
+
+
 def prune_json(target: str, cache: str, keys: Keys) -> Iterator[str]:
     """Statements that write the pruned JSON of the map ``target`` to its entry ``PRUNED``."""
     all_, parsed = f'{cache}["json"]', f'{cache}["parsed"]'
-    opens = all_of("IsString(v)", match("v", r"^\s*[\[{]"), f"Len(v) <= {shapes.MAX_JSON}")
-    listed = [key for shape in SLOTS for key in keys.structured.get(shape, ())]
-    hint = match("k", r"(?i)(?:usage|metrics|tokens?_?count|token_?usage)[^.]*$")
-    hinted = all_of(opens, hint, f"not {match('k', keys.denied)}")
-    yield f"set({all_}, {target})"
-    yield f"keep_keys({all_}, {texts(listed)})"
-    yield f"set({all_}, Filter({all_}, (_, v) => {any_of('IsMap(v)', 'IsList(v)', opens)}))"
-    yield f'merge_maps({all_}, Filter({target}, (k, v) => ({hinted})), "insert")'
+    yield f"set({all_}, Filter({target}, (_, v) => ({any_of('IsMap(v)', 'IsList(v)', _OPENS)})))"
     for shape, slots in SLOTS.items():
         letter = _LETTERS[shape]
         part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'
         yield f"set({part}, {all_})"
         if shape == shapes.JSON:
             # Responses, and unlisted keys that speak of usage, which are read as responses.
-            others = [key for other in SLOTS if other != shape for key in keys.structured.get(other, ())]
-            yield f"set({cache}[\"others\"], {all_})"
-            yield f"keep_keys({cache}[\"others\"], {texts(others)})"
-            yield f'set({part}, Filter({part}, (k, _) => {cache}["others"][k] == nil)) where Len({cache}["others"]) > 0'
+            others = all_of(*(f'{cache}["{_LETTERS[other]}"][k] == nil' for other in SLOTS if other != shape))
+            listed = match("k", f"^{words(keys.structured.get(shape, ()))}$")
+            yield f"set({part}, Filter({part}, (k, v) => ({all_of(others, any_of(listed, hinted(keys)))})))"
         else:
             yield f"keep_keys({part}, {texts(keys.structured.get(shape, ()))})"
         yield f"set({names}, Keys({part}))"

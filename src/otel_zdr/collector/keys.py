@@ -17,12 +17,17 @@ from otel_zdr.settings import Settings
 
 #: Attributes that the configuration writes for its own use and for nobody else.
 STATE = "zdr.collector.state"
+ODD = "zdr.collector.odd"
+KEPT = "zdr.collector.kept"
+NAME = "zdr.collector.name"
 MIXED = "zdr.collector.mixed"
 PRUNED = "zdr.collector.pruned"
 KEPT_TEXT = "zdr.collector.text"
 REDACTED = "zdr.collector.redacted"
 
 PRUNED_SHAPES = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
+#: Removed keys that the statements look at all the same.
+_LOOKED_AT = frozenset({"exception.stacktrace"})
 _INDEX = "N"
 
 
@@ -37,6 +42,7 @@ class Keys:
         denied: expression of keys that no vocabulary may keep.
         kept_prefixes: prefixes the operator keeps, each with its dot.
         structured: shape → listed keys whose JSON is pruned.
+        dropped: listed keys whose values never survive.
     """
 
     by_shape: dict[str, tuple[str, ...]]
@@ -45,6 +51,7 @@ class Keys:
     denied: str
     kept_prefixes: tuple[str, ...]
     structured: dict[str, tuple[str, ...]]
+    dropped: tuple[str, ...]
 
 
 def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
@@ -78,6 +85,7 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
         denied=_denied(rules),
         kept_prefixes=prefixes,
         structured={shape: tuple(found) for shape, found in structured.items()},
+        dropped=tuple(key for key, rule in sorted(rules.items()) if not rule.keep and key not in _LOOKED_AT),
     )
 
 

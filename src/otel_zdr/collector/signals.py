@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 from otel_zdr.collector import json_values, names, values
 from otel_zdr.collector.attributes import clean_attributes
-from otel_zdr.collector.keys import KEPT_TEXT, PRUNED, REDACTED, STATE, Keys
+from otel_zdr.collector.keys import NAME, ODD, REDACTED, STATE, Keys
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
+from otel_zdr.collector.ordinary import clean_ordinary
 from otel_zdr.collector.who import Who, decide_item, note_mixed, shared_is_clean
 from otel_zdr.policy import evidence
 from otel_zdr.redaction import frames, naming, redactor
@@ -54,14 +55,15 @@ class Plan:
 def trace_groups(plan: Plan) -> list[Group]:
     own = ("span.attributes", "scope.attributes", "resource.attributes")
     return [
-        *_reset(plan, "trace"),
-        Group("span", tuple(_forget("span.attributes"))),
-        Group("spanevent", tuple(_forget("spanevent.attributes"))),
+        *_reset(plan, "span"),
         *_decision(plan, "span", own[1:]),
-        _when(plan, "spanevent", "span", _pruned("spanevent", plan), silent=True),
-        _when(plan, "spanevent", "span", _span_event(plan)),
-        _when(plan, "span", "span", _pruned("span", plan), silent=True),
-        _when(plan, "span", "span", _span(plan)),
+        _when(plan, "spanevent", "span", _ordinary_event(plan)),
+        _odd("spanevent", _pruned("spanevent", plan), silent=True),
+        _odd("spanevent", _span_event(plan)),
+        _when(plan, "span", "span", _ordinary_span(plan)),
+        _odd("span", _pruned("span", plan), silent=True),
+        _odd("span", _span(plan)),
+        Group("span", tuple(_name(plan)), (f'span.attributes["{NAME}"] == true',)),
         *_shared(plan, always=False),
     ]
 
@@ -69,10 +71,10 @@ def trace_groups(plan: Plan) -> list[Group]:
 def log_groups(plan: Plan) -> list[Group]:
     return [
         *_reset(plan, "log"),
-        Group("log", tuple(_forget("log.attributes"))),
         *_decision(plan, "log", ("scope.attributes", "resource.attributes")),
-        _when(plan, "log", "log", _pruned("log", plan), silent=True),
         _when(plan, "log", "log", _log(plan)),
+        _odd("log", _pruned("log", plan), silent=True),
+        _odd("log", _log_attributes(plan)),
         *_shared(plan, always=False),
     ]
 
@@ -80,22 +82,20 @@ def log_groups(plan: Plan) -> list[Group]:
 def metric_groups(plan: Plan) -> list[Group]:
     """Instrument, scope and resource are shared by all workspaces and cleaned for all of them."""
     return [
-        *_reset(plan, "metric"),
-        Group("datapoint", tuple(_forget("datapoint.attributes"))),
+        *_reset(plan, "datapoint"),
         *_decision(plan, "datapoint", ()),
         _when(plan, "exemplar", "datapoint", ["keep_keys(exemplar.filtered_attributes, [])"]),
-        _when(plan, "datapoint", "datapoint", _data_point(plan)),
+        _when(plan, "datapoint", "datapoint", _ordinary_point(plan)),
+        _odd("datapoint", _data_point(plan)),
         Group("metric", tuple(_metric(plan))),
         *_shared(plan, always=True),
     ]
 
 
-def _reset(plan: Plan, signal: str) -> list[Group]:
-    del signal
-    return [
-        Group("resource", tuple(_forget("resource.attributes"))),
-        Group("scope", tuple(_forget("scope.attributes"))),
-    ]
+def _reset(plan: Plan, item: str) -> list[Group]:
+    if plan.who.everything:
+        return []  # nothing is decided, and every map is cleaned before anything is noted in it
+    return [Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("resource", "scope", item)]
 
 
 def _forget(attributes: str) -> Iterator[str]:
@@ -119,6 +119,10 @@ def _when(
     return Group(context, tuple(statements), conditions, silent)
 
 
+def _odd(context: str, statements: Iterable[str], silent: bool = False) -> Group:
+    return Group(context, tuple(statements), (f'{context}.attributes["{ODD}"] == true',), silent)
+
+
 def _pruned(context: str, plan: Plan) -> Iterator[str]:
     yield from json_values.prune_json(f"{context}.attributes", f"{context}.cache", plan.keys)
 
@@ -136,30 +140,51 @@ def _put_frames(attributes: str, cache: str) -> str:
     return f'set({attributes}["exception.stacktrace"], {kept}) where {kept} != nil and {match(kept, ":[0-9]")}'
 
 
+def _ordinary_span(plan: Plan) -> Iterator[str]:
+    target, cache = "span.attributes", "span.cache"
+    yield from clean_ordinary(target, cache, plan.keys, _SERVER, plan.trust_sdk_marks)
+    yield 'set(span.status.message, "") where span.status.message != ""'
+    given = 'span.trace_state != ""'
+    sampling = 'span.trace_state["ot"]'
+    shape = match(sampling, f"^(?:{_SAMPLING})$")
+    yield f'set({cache}["ot"], {sampling}) where {given} and Len({sampling}) <= 64 and {shape}'
+    yield f'set(span.trace_state, "") where {given}'
+    yield f'set(span.trace_state, Concat(["ot=", {cache}["ot"]], "")) where {cache}["ot"] != nil'
+    # The attributes of a single link cannot be reached, so links go whole.
+    yield "set(span.links, nil)"
+    yield f'set({target}["{REDACTED}"], true) where {cache}["odd"] == nil'
+    operation, model = (f'{target}["gen_ai.{key}"]' for key in ("operation.name", "request.model"))
+    usual = all_of(f'{cache}["odd"] == nil', f'span.name == Concat([{operation}, {model}], " ")', f"IsString({operation})", f"IsString({model})")
+    yield f'set({target}["{NAME}"], true) where {unless(usual)}'
+
+
 def _span(plan: Plan) -> Iterator[str]:
     target, cache = "span.attributes", "span.cache"
     yield from _frames(target, cache)
     yield from clean_attributes(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
-    yield from names.span_name(plan.who.keep_names, plan.trust_sdk_marks)
-    yield 'set(span.status.message, "") where span.status.message != ""'
-    sampling = 'span.trace_state["ot"]'
-    shape = match(sampling, f"^(?:{_SAMPLING})$")
-    yield f'set({cache}["ot"], {sampling}) where span.trace_state != "" and Len({sampling}) <= 64 and {shape}'
-    yield 'set(span.trace_state, "") where span.trace_state != ""'
-    yield f'set(span.trace_state, Concat(["ot=", {cache}["ot"]], "")) where {cache}["ot"] != nil'
-    # The attributes of a single link cannot be reached, so links go whole.
-    yield "set(span.links, nil)"
     yield f'set({target}["{REDACTED}"], true)'
+    yield f'set({target}["{NAME}"], true)'
+
+
+def _name(plan: Plan) -> Iterator[str]:
+    """The name is judged by the span's attributes once they are clean."""
+    yield f'delete_key(span.attributes, "{NAME}")'
+    yield from names.span_name(plan.who.keep_names, plan.trust_sdk_marks)
+
+
+def _ordinary_event(plan: Plan) -> Iterator[str]:
+    target, cache = "spanevent.attributes", "spanevent.cache"
+    trusted = names.trusted_name("spanevent.name", "span.attributes") if plan.trust_sdk_marks else "false"
+    yield names.event_name("spanevent.name", plan.who.keep_names, "event", trusted)
+    yield from clean_ordinary(target, cache, plan.keys, _SERVER)
 
 
 def _span_event(plan: Plan) -> Iterator[str]:
     target, cache = "spanevent.attributes", "spanevent.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
+    yield from clean_attributes(target, cache, plan.keys, _SERVER)
     yield _put_frames(target, cache)
-    trusted = names.trusted_name("spanevent.name", "span.attributes") if plan.trust_sdk_marks else "false"
-    yield names.event_name("spanevent.name", plan.who.keep_names, "event", trusted)
 
 
 def _log(plan: Plan) -> Iterator[str]:
@@ -168,15 +193,12 @@ def _log(plan: Plan) -> Iterator[str]:
         marked = f'{target}["zdr.redacted"] == true'
         template = all_of(marked, "IsString(log.body)", "Len(log.body) <= 200", match("log.body", _TEMPLATE))
         yield f'set({cache}["template"], log.body) where {template}'
-    yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
-    yield _put_frames(target, cache)
     for statement in json_values.prune_body("log.body", cache):
         joined = "and" if " where " in statement else "where"
         yield f"{statement} {joined} IsMap(log.body)"
     pruned = f'{cache}["parsed"]["b0"]'
     yield 'set(log.body, "") where log.body != nil and not IsMap(log.body)'
-    yield f"keep_keys(log.body, []) where IsMap(log.body)"
+    yield "keep_keys(log.body, []) where IsMap(log.body)"
     yield f'set(log.body, {pruned}) where IsMap(log.body) and {cache}["parsed"] != nil and IsMap({pruned})'
     yield 'set(log.body, "") where IsMap(log.body) and Len(log.body) == 0'
     if plan.trust_sdk_marks:
@@ -185,21 +207,43 @@ def _log(plan: Plan) -> Iterator[str]:
     yield names.event_name("log.event_name", plan.who.keep_names, "", trusted)
     level = match("log.severity_text", f"^(?i:{words(naming._LEVELS)})[234]*$")
     yield f'set(log.severity_text, "") where log.severity_text != "" and not {level}'
+    yield from clean_ordinary(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
+    yield f'set({target}["{REDACTED}"], true) where {cache}["odd"] == nil'
+
+
+def _log_attributes(plan: Plan) -> Iterator[str]:
+    target, cache = "log.attributes", "log.cache"
+    yield from _frames(target, cache)
+    yield from clean_attributes(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
+    yield _put_frames(target, cache)
     yield f'set({target}["{REDACTED}"], true)'
+
+
+def _ordinary_point(plan: Plan) -> Iterator[str]:
+    target, cache = "datapoint.attributes", "datapoint.cache"
+    yield from clean_ordinary(target, cache, _measured(plan), _SERVER_INSTRUMENT)
+    yield f'set(metric.metadata["{STATE}"], true)'
+    if not plan.who.everything:
+        unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
+        yield f'set({target}["{STATE}"], {text(DROPPED)}) where {cache}["odd"] == nil and {unknown}'
+
+
+_SERVER_INSTRUMENT = match("metric.name", f"^{words(redactor._SERVER_INSTRUMENTS)}")
+
+
+def _measured(plan: Plan) -> Keys:
+    """The conventions define ``http.server_name`` on a measurement as the server's own configured name."""
+    return replace(plan.keys, caller=tuple(key for key in plan.keys.caller if key != "http.server_name"))
 
 
 def _data_point(plan: Plan) -> Iterator[str]:
     target, cache = "datapoint.attributes", "datapoint.cache"
-    server = match("metric.name", f"^{words(redactor._SERVER_INSTRUMENTS)}")
-    # The conventions define `http.server_name` on a measurement as the server's own configured name.
-    keys = replace(plan.keys, caller=tuple(key for key in plan.keys.caller if key != "http.server_name"))
-    yield from clean_attributes(target, cache, keys, server)
+    yield from clean_attributes(target, cache, _measured(plan), _SERVER_INSTRUMENT)
     own = f'{cache}["own"]'
     yield f'set({own}, {cache}["raw"])'
     yield f"keep_keys({own}, {texts(evidence.METRIC_ATTRIBUTES)})"
     yield f"set({own}, Filter({own}, (_, v) => ({values.token('v')})))"
     yield f'merge_maps({target}, {own}, "insert") where {match("metric.name", "^zdr[.]")}'
-    yield f'set(metric.metadata["{STATE}"], true)'
     if not plan.who.everything:
         unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
         yield f'set(datapoint.attributes["{STATE}"], {text(DROPPED)}) where {unknown}'
@@ -228,7 +272,7 @@ def _shared(plan: Plan, always: bool) -> list[Group]:
     for context in ("scope", "resource"):
         attributes = f"{context}.attributes"
         statements = [
-            *clean_attributes(attributes, f"{context}.cache", plan.keys, unlisted=False),
+            *clean_attributes(attributes, f"{context}.cache", plan.keys, items=False),
             f'set({context}.schema_url, "") where {context}.schema_url != "" and'
             f" {unless(all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$')))}",
         ]
