@@ -119,7 +119,11 @@ class _Generate:
 class _Listening(Speech):
     """Messages of `/v1/listen`: results with times, metadata at the end."""
 
-    __slots__ = ()
+    __slots__ = ("_named",)
+
+    def __init__(self, spoken: object = None) -> None:
+        super().__init__(spoken)
+        self._named = False  # model and request id are the same in every message, and cost to set
 
     def sent(self, call: Call, message: Any) -> None:
         if isinstance(message, (bytes, bytearray)):
@@ -133,11 +137,13 @@ class _Listening(Speech):
         if kind == "Results":
             call.chunk()
             self.until(event.get("start", 0) + event.get("duration", 0))
-            metadata = event.get("metadata") or {}
-            call.response(
-                model=text((metadata.get("model_info") or {}).get("name")),
-                request_id=metadata.get("request_id"),
-            )
+            if not self._named:
+                self._named = True
+                metadata = event.get("metadata") or {}
+                call.response(
+                    model=text((metadata.get("model_info") or {}).get("name")),
+                    request_id=metadata.get("request_id"),
+                )
             if event.get("is_final") and call.wants_content:
                 alternatives = (event.get("channel") or {}).get("alternatives") or [{}]
                 key = (event.get("start"), tuple(event.get("channel_index") or ()))
