@@ -36,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--only", choices=EXPERIMENTS, action="append", help="run this experiment (repeatable)"
     )
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/performance.md after a quick run too"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(arguments)
     progress = Progress()
@@ -62,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(report.coverage_table(results))
     for what, why in results.failures.items():
         print(f"not measured: {what}: {why}", file=sys.stderr)
-    if not options.quick and not options.only:
+    if options.write or not (options.quick or options.only):
         documents = REPOSITORY / "docs"
         described = f"{effort.generations} processes of each configuration, {effort.rounds} rounds in each"
         (documents / "performance.md").write_text(
