@@ -41,6 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(arguments)
+    if options.write and options.only:
+        parser.error("--write needs all experiments: it does not go with --only")
     progress = Progress()
     effort = QUICK if options.quick else FULL
     started = time.monotonic()
@@ -67,9 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"not measured: {what}: {why}", file=sys.stderr)
     if options.write or not (options.quick or options.only):
         documents = REPOSITORY / "docs"
-        described = f"{effort.generations} processes of each configuration, {effort.rounds} rounds in each"
+        described = f"{effort.generations} processes of each configuration, {effort.rounds} rounds in each (OTLP and streams: at most 2 and 6)"
         (documents / "performance.md").write_text(
-            report.page(results, _versions(), described), encoding="utf-8"
+            report.page(results, _versions(run.unavailable), described), encoding="utf-8"
         )
         (documents / "performance.svg").write_text(report.plot(results), encoding="utf-8")
         progress("written: docs/performance.md, docs/performance.svg")
@@ -77,10 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if results.failures or missed else 0
 
 
-def _versions() -> dict[str, str]:
+def _versions(unavailable: set[str]) -> dict[str, str]:
     """What the figures are of: the first requirement of each environment, and the SDK it runs on."""
     found = {}
     for environment, wanted in requirements().items():
+        if environment in unavailable:
+            continue
         installed = environments.installed(environment)
         name = "otel-zdr" if environment == "zdr" else wanted[0].split("==")[0]
         found[name] = f"{installed.get(name, '?')} (SDK {installed['opentelemetry-sdk']})"
