@@ -558,3 +558,43 @@ async def test_an_upload_in_parts_tells_its_model(on: None, server: FakeServer, 
         client.post(f"{server.url}/stt/v1/transcribe:async", content=body, headers=kind)
     assert telemetry.span().name == "speech_to_text inworld/inworld-stt-1"
     assert telemetry.canary.encode() not in telemetry.wire()
+
+
+ODD = [
+    b"",
+    b"null",
+    b"[]",
+    b'"text"',
+    b"\xff\xfe\x00",
+    b"{" * 100_000,
+    b'{"usage": []}',
+    b'{"usage": {"processedCharactersCount": "many", "transcribedAudioMs": -1, "modelId": {}}}',
+    b'{"choices": 7, "output": {}, "content": 3, "metadata": {"attempts": [null, 1, {}]}, "usage": "x"}',
+    b'{"audioSamplesValidated": 3, "previewVoices": [4], "done": true, "error": [], "name": []}',
+    b'data: {"type": "message_start", "message": 3}\n\ndata: {"choices": [1, null]}\ndata: {"response": 1}\n',
+    b'{"text": "' + b'\\"' * 200_000,
+]
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("answer", ODD, ids=range(len(ODD)))
+def test_an_answer_of_any_shape_reaches_the_application_as_it_is(
+    on: None, answer: bytes, kind: str, server: FakeServer, telemetry: Any
+) -> None:
+    paths = ("/tts/v1/voice", "/tts/v1/voice:stream", "/stt/v1/transcribe", "/stt/v1/transcribe:async")
+    paths += (
+        "/v1/chat/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/audio/speech",
+        "/voices/v1/voices:clone",
+    )
+    headers = {"Content-Type": kind}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=answer, headers=headers))
+    with httpx.Client(transport=transport) as client:
+        for path in paths:
+            assert client.post(f"{server.url}{path}", content=answer).content == answer
+            with client.stream("POST", f"{server.url}{path}", content=answer) as response:
+                assert b"".join(response.iter_bytes(7000)) == answer
+        assert client.get(f"{server.url}/lro/v1alpha/operations/x").content == answer
+    assert len([span for span in telemetry.spans() if span.end_time]) >= 2 * len(paths)

@@ -20,13 +20,15 @@ _MAX_DOCUMENT = 1024 * 1024
 # A document this short is parsed as it is.
 _SHORT = 1024
 _QUOTE = b'"'
-_BACKSLASH = 0x5C
+_BACKSLASH = b"\\"
+# What is left of a string, up to its quote or to a backslash that ends the piece.
+_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 
 
 class Skimmer:
     """Takes a JSON document in pieces. One instance reads one document after the other."""
 
-    __slots__ = ("_inside", "_keep", "_length", "_overflow", "_rest", "_slashes", "_string")
+    __slots__ = ("_escaped", "_inside", "_keep", "_length", "_overflow", "_rest", "_string")
 
     def __init__(self, keep: int = METADATA) -> None:
         self._keep = keep
@@ -34,7 +36,7 @@ class Skimmer:
         self._string = bytearray()  # the open string, while it is short
         self._length = 0
         self._inside = False
-        self._slashes = 0  # backslashes at the end of the last piece of the open string
+        self._escaped = False  # whether the last piece of the open string ended with a backslash
         self._overflow = False
 
     @property
@@ -44,10 +46,10 @@ class Skimmer:
 
     def feed(self, data: bytes) -> None:
         """The next piece, cut anywhere."""
-        if self._length > self._keep and self._inside and _QUOTE not in data and data[-1:] != b"\\":
+        if self._length > self._keep and self._inside and _QUOTE not in data and data[-1:] != _BACKSLASH:
             # The usual piece of a stream: it lies within a long string.
             self._length += len(data)
-            self._slashes = 0
+            self._escaped = False
             return
         at, size = 0, len(data)
         while at < size:
@@ -57,34 +59,34 @@ class Skimmer:
                     self._emit(data[at:] if at else data)
                     return
                 self._emit(data[at:found])
-                self._inside, self._length, self._slashes = True, 0, 0
+                self._inside, self._length = True, 0
                 at = found + 1
                 continue
+            begin = at
+            if self._escaped:
+                self._escaped = False
+                at += 1
+                if found < at:
+                    found = data.find(_QUOTE, at)
             stop = size if found < 0 else found
-            before = stop
-            while before > at and data[before - 1] == _BACKSLASH:
-                before -= 1
-            slashes = stop - before + (self._slashes if before == at else 0)
-            self._length += stop - at
+            if data.find(_BACKSLASH, at, stop) >= 0:
+                stop = _REST.match(data, at).end()  # type: ignore[union-attr]
+                if stop < size and data[stop : stop + 1] == _BACKSLASH:
+                    stop, self._escaped = size, True
+            self._length += stop - begin
             if self._length <= self._keep:
-                self._string += data[at:stop]
-            if found < 0:
-                self._slashes = slashes
+                self._string += data[begin:stop]
+            if stop == size:
                 return
-            at = found + 1
-            self._slashes = 0
-            if slashes % 2:
-                self._length += 1
-                self._string += _QUOTE
-            else:
-                self._close()
+            self._close()
+            at = stop + 1
 
     def take(self) -> Any:
         """The document, or None if it is no JSON or too large; the next one begins."""
         rest, overflow = bytes(self._rest), self._overflow or self._inside
         self._rest.clear()
         self._string.clear()
-        self._inside, self._overflow = False, False
+        self._inside, self._escaped, self._overflow = False, False, False
         return None if overflow else parse(rest)
 
     def _close(self) -> None:
