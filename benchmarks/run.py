@@ -69,7 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"not measured: {what}: {why}", file=sys.stderr)
     if options.write or not (options.quick or options.only):
         documents = REPOSITORY / "docs"
-        described = f"{effort.generations} processes of each configuration, {effort.rounds} rounds in each (OTLP and streams: at most 2 and 6)"
+        described = (
+            f"{effort.generations} processes of each configuration, {effort.rounds} rounds in each "
+            "(OTLP and streams: at most 2 and 6)"
+        )
         (documents / "performance.md").write_text(
             report.page(results, _versions(run.unavailable), described), encoding="utf-8"
         )
