@@ -1012,7 +1012,7 @@ def open_spans() -> list[Span]:
         if known is None:
             # By the class's own ancestry: isinstance() would ask each of tens of thousands of objects.
             known = is_span[kind] = Span in type.__dict__["__mro__"].__get__(kind)
-        if known and item._end_time is None:
+        if known and getattr(item, "_end_time", 0) is None:
             found.append(item)
     return found
 
