@@ -1,150 +1,19 @@
-"""Soniox: file transcription, live transcription, speech over REST and WebSocket.
-
-The file methods nest (`transcribe_and_wait_with_tokens` down to `create`): the outermost makes the span, and
-what the job says of itself on the way (duration, failure) is written there.
-"""
+"""Live transcription and live speech over WebSockets."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 from weakref import WeakSet
 
-from opentelemetry.context import get_current
-
-from . import _semconv as semconv
-from ._call import INTERRUPTED, Call
-from ._guard import CALL_KEY
-from ._hosts import server_of
-from ._instrumentor import ClientInstrumentor
-from ._patch import Patches
-from ._speech import Speech, error_word, pcm_bytes_per_second, text, watch
-from ._telemetry import Telemetry
-from ._wrap import Wrapper, async_call, begin, sync_call
-
-_PROVIDER = "soniox"
-_TRANSCRIBING = (
-    "create",
-    "transcribe",
-    "transcribe_from_url",
-    "transcribe_from_file_id",
-    "transcribe_from_file",
-    "transcribe_file_with_webhook",
-    "transcribe_and_wait",
-    "transcribe_and_wait_with_tokens",
-    "translate",
-    "translate_from_url",
-    "translate_from_file_id",
-    "translate_from_file",
-    "translate_and_wait",
-    "translate_and_wait_with_tokens",
-    "wait",
-)
-
-
-def _default_model(instance: Any) -> str | None:
-    """The client's own default, which is what it sends when no model is named."""
-    defaults = type(instance).create.__kwdefaults__ or {}
-    return text(defaults.get("model"))
-
-
-def _job(call: Call, job: Any) -> bool:
-    """Write what a `Transcription` says; whether it failed."""
-    call.response(id=getattr(job, "id", None), model=text(getattr(job, "model", None)))
-    milliseconds = getattr(job, "audio_duration_ms", None)
-    if isinstance(milliseconds, int):
-        call.audio_seconds(milliseconds / 1000)
-    status = text(getattr(job, "status", None))
-    call.set(semconv.RESPONSE_STATUS, status)
-    return status == "error"
-
-
-class _Transcribe:
-    """The methods that start a job, and `wait`, which brings its usage."""
-
-    def __init__(self, telemetry: Telemetry, *, waits: bool = False) -> None:
-        self._telemetry = telemetry
-        self._waits = waits
-
-    def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        model = kwargs.get("model") or (None if self._waits else _default_model(instance))
-        return self._telemetry.begin(
-            semconv.SPEECH_TO_TEXT,
-            provider=_PROVIDER,
-            product=semconv.STT,
-            model=text(model),
-            server=server_of(instance._client.api_base_url),
-        )
-
-    def done(self, call: Call, result: Any) -> Any:
-        failed = False
-        if hasattr(result, "status"):
-            failed = _job(call, result)
-        else:
-            call.response(id=getattr(result, "id", None))
-            call.text_out(getattr(result, "text", None))
-        if failed:
-            call.fail_as(error_word(getattr(result, "error_type", None), "TranscriptionError"))
-        else:
-            call.end()
-        return result
-
-
-def _seen_on_the_way(job: Any) -> None:
-    """A job as an inner request returned it, for the call that is being sent around it."""
-    call = get_current().get(CALL_KEY)
-    if isinstance(call, Call):
-        watch(call, _write_inner, job)
-
-
-def _write_inner(call: Call, job: Any) -> None:
-    if _job(call, job):
-        call.fail_as(error_word(getattr(job, "error_type", None), "TranscriptionError"))
-
-
-def _get(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    job = wrapped(*args, **kwargs)
-    _seen_on_the_way(job)
-    return job
-
-
-def _get_async(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    async def getting() -> Any:
-        job = await wrapped(*args, **kwargs)
-        _seen_on_the_way(job)
-        return job
-
-    return getting()
-
-
-class _Generate:
-    """`tts.generate`: bytes and nothing else."""
-
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-
-    def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
-        defaults = type(instance).generate.__kwdefaults__ or {}
-        call = self._telemetry.begin(
-            semconv.TEXT_TO_SPEECH,
-            provider=_PROVIDER,
-            product=semconv.TTS,
-            model=text(kwargs.get("model")) or text(defaults.get("model")),
-            server=server_of(instance._client.tts_api_base_url),
-            attributes={semconv.OUTPUT_TYPE: "speech"},
-        )
-        if call is not None:
-            call.on_end = Speech(kwargs.get("text")).finish
-            call.text_in(kwargs.get("text"))
-        return call
-
-    def done(self, call: Call, result: Any) -> Any:
-        call.end()
-        return result
-
+from .. import _semconv as semconv
+from .._call import INTERRUPTED, Call
+from .._hosts import server_of
+from .._speech import Speech, error_word, pcm_bytes_per_second, text, watch
+from .._telemetry import Telemetry
+from .._wrap import Wrapper, begin
+from ._files import PROVIDER
 
 # sessions: the call and what it heard stand on the client's session object
 
@@ -193,7 +62,7 @@ class _Speaking(Speech):
             call.end()
 
 
-class _Session:
+class Session:
     """The methods of a live session, for one kind of it."""
 
     def __init__(self, telemetry: Telemetry, *, speaks: bool) -> None:
@@ -204,7 +73,7 @@ class _Session:
         attributes = {semconv.OUTPUT_TYPE: "speech"} if self._speaks else None
         call = self._telemetry.begin(
             semconv.TEXT_TO_SPEECH if self._speaks else semconv.SPEECH_TO_TEXT,
-            provider=_PROVIDER,
+            provider=PROVIDER,
             product=semconv.TTS if self._speaks else semconv.STT,
             model=text(getattr(config, "model", None)),
             stream=True,
@@ -231,7 +100,7 @@ class _Session:
         return result
 
 
-def _observe(
+def observe(
     see: Callable[[Any, Call, tuple[Any, ...], dict[str, Any], Any], None],
     *,
     asynchronous: bool,
@@ -284,18 +153,18 @@ def _first(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
     return args[0] if args else kwargs.get(name)
 
 
-def _parsed(instance: Any, call: Call, args: Any, kwargs: Any, event: Any) -> None:
+def parsed(instance: Any, call: Call, args: Any, kwargs: Any, event: Any) -> None:
     getattr(instance, _SPEECH).event(call, event)
 
 
-def _received(instance: Any, call: Call, args: Any, kwargs: Any, event: Any) -> None:
+def received(instance: Any, call: Call, args: Any, kwargs: Any, event: Any) -> None:
     if event is None:
         _connection_gone(instance, call)
     else:
         getattr(instance, _SPEECH).event(call, event)
 
 
-def _bytes_received(instance: Any, call: Call, args: Any, kwargs: Any, message: Any) -> None:
+def bytes_received(instance: Any, call: Call, args: Any, kwargs: Any, message: Any) -> None:
     if not message:
         _connection_gone(instance, call)
 
@@ -310,21 +179,21 @@ def _connection_gone(instance: Any, call: Call) -> None:
         call.fail_as("ConnectionClosed")
 
 
-def _heard(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
+def heard(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
     chunk = _first(args, kwargs, "chunk")
     if isinstance(chunk, (bytes, bytearray)):
         getattr(instance, _SPEECH).heard_bytes += len(chunk)
 
 
-def _spoke(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
+def spoke(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
     getattr(instance, _SPEECH).speak(call, _first(args, kwargs, "text"))
 
 
-def _nothing(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
+def nothing(instance: Any, call: Call, args: Any, kwargs: Any, result: Any) -> None:
     """The end is all there is to see."""
 
 
-def _exit(asynchronous: bool) -> Wrapper:
+def exited(asynchronous: bool) -> Wrapper:
     """`__exit__`: an error in the body is the call's."""
 
     def failed(instance: Any, args: tuple[Any, ...]) -> None:
@@ -341,10 +210,10 @@ def _exit(asynchronous: bool) -> Wrapper:
     return wrapper
 
 
-class _Multiplexed:
+class Multiplexed:
     """`open_stream` of a connection that carries several streams: one call each."""
 
-    def __init__(self, session: _Session) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
@@ -398,7 +267,7 @@ class _Holder:
     """Takes the call until its stream exists."""
 
 
-def _close_streams(asynchronous: bool) -> Wrapper:
+def close_streams(asynchronous: bool) -> Wrapper:
     def end(instance: Any) -> None:
         for stream in list(getattr(instance, _STREAMS, ())):
             call: Call | None = getattr(stream, _CALL, None)
@@ -422,56 +291,3 @@ def _close_streams(asynchronous: bool) -> Wrapper:
             end(instance)
 
     return wrapper_async if asynchronous else wrapper
-
-
-class SonioxInstrumentor(ClientInstrumentor):
-    """Spans for the calls of `soniox`."""
-
-    client: ClassVar[str] = "soniox"
-    requires: ClassVar[tuple[str, ...]] = ("soniox >=2,<3",)
-
-    def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        # The file API was renamed in the course of version 2.
-        for module, name in (("stt", "SttAPI"), ("transcriptions", "TranscriptionsAPI")):
-            for method in _TRANSCRIBING:
-                operation = _Transcribe(telemetry, waits=method == "wait")
-                patches.wrap(f"soniox.api.{module}", f"{name}.{method}", sync_call(operation))
-                patches.wrap(f"soniox.api.async_{module}", f"Async{name}.{method}", async_call(operation))
-            patches.wrap(f"soniox.api.{module}", f"{name}.get", _get)
-            patches.wrap(f"soniox.api.async_{module}", f"Async{name}.get", _get_async)
-        generate = _Generate(telemetry)
-        patches.wrap("soniox.api.tts", "TtsAPI.generate", sync_call(generate))
-        patches.wrap("soniox.api.async_tts", "AsyncTtsAPI.generate", async_call(generate))
-        self._patch_sessions(patches, telemetry)
-
-    def _patch_sessions(self, patches: Patches, telemetry: Telemetry) -> None:
-        listening, speaking = _Session(telemetry, speaks=False), _Session(telemetry, speaks=True)
-        for prefix, is_async in (("", False), ("Async", True)):
-            infix, dunder = ("async_", "a") if is_async else ("", "")
-            stt, tts = f"soniox.realtime.{infix}stt", f"soniox.realtime.{infix}tts"
-            start = async_call if is_async else sync_call
-            for module, name, session in (
-                (stt, f"{prefix}RealtimeSTTSession", listening),
-                (tts, f"{prefix}RealtimeTTSConnection", speaking),
-            ):
-                # `enter` and `aenter` are aliases of the method, not patched with it
-                for method in (f"__{dunder}enter__", "enter", "aenter"):
-                    patches.wrap(module, f"{name}.{method}", start(session))
-                patches.wrap(module, f"{name}.__{dunder}exit__", _exit(is_async))
-                for method, see, ends in (
-                    ("parse_event", _parsed, False),
-                    ("recv_bytes", _bytes_received, False),
-                    ("send_byte_chunk", _heard, False),
-                    ("send_text_chunk", _spoke, False),
-                    ("close", _nothing, True),
-                ):
-                    wrapper = _observe(see, asynchronous=is_async and method != "parse_event", ends=ends)
-                    patches.wrap(module, f"{name}.{method}", wrapper)
-            opened, connection = _Multiplexed(speaking), f"{prefix}RealtimeTTSMultiplexedConnection"
-            patches.wrap(
-                tts, f"{connection}.open_stream", opened.wrapper_async if is_async else opened.wrapper
-            )
-            patches.wrap(tts, f"{connection}.close", _close_streams(is_async))
-            stream = f"{prefix}RealtimeTTSStream"
-            patches.wrap(tts, f"{stream}.receive_event", _observe(_received, asynchronous=is_async))
-            patches.wrap(tts, f"{stream}.send_text_chunk", _observe(_spoke, asynchronous=is_async))
