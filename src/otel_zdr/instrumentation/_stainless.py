@@ -17,7 +17,7 @@ from logging import getLogger
 from typing import Any
 
 from ._call import Call
-from ._read import text
+from ._read import get, text
 from ._streams import Observer, end_when_called, follow
 
 _log = getLogger(__name__)
@@ -45,11 +45,11 @@ def settle(
         observe: makes the observer of a streamed answer; its items are models or dicts too.
         request_id: the header in which this vendor sends the id of the request.
     """
-    if getattr(result, "_iterator", None) is not None:
-        response = getattr(result, "response", None)
+    if get(result, "_iterator") is not None:
+        response = get(result, "response")
         _headers(call, response, request_id)
         return follow(result, call, observe(), response)
-    response = getattr(result, "http_response", None)
+    response = get(result, "http_response")
     if response is not None and hasattr(result, "parse"):
         _headers(call, response, request_id)
         if getattr(response, "is_closed", True):
@@ -58,7 +58,7 @@ def settle(
         else:
             _Body(call, result, response, read, observe)
         return result
-    response = getattr(result, "response", None)
+    response = get(result, "response")
     if response is not None:
         _headers(call, response, request_id)
     read(call, result)

@@ -219,7 +219,7 @@ class MessagesCall:
     def done(self, call: Call, result: Any) -> Any:
         router = call.provider_name == "inworld"
         # The helper around a stream keeps the raw one below; what is read from either passes there.
-        raw = getattr(result, "_raw_stream", None)
+        raw = get(result, "_raw_stream")
         if raw is not None:
             response = getattr(raw, "response", None)
             headers = getattr(response, "headers", None)
