@@ -247,6 +247,14 @@ def test_the_same_content_is_there_when_the_workspace_is_not_under_zdr(
     make_pipeline: Any, place: Any
 ) -> None:
     """The positive control: the canary does reach the exporter of another workspace."""
+    planted, searched = text_for(place)
+    without = make_pipeline()
+    try:
+        place(without, planted)
+    except TypeError:
+        pytest.skip("this version of the SDK has no such place")
+    if searched.encode() not in without.collect():
+        pytest.skip("this version of the SDK exports nothing of this place")
     otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))
     p = make_pipeline({"service.name": "test", "workspace.id": "studio"})
     planted, searched = text_for(place)
