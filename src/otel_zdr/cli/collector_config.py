@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Write the configuration of a Collector that enforces what this environment's OTEL_ZDR_* variables "
         "(or the policy file they name) say. Its first line is the command that starts it."
     )
-    parser.add_argument("kind", choices=KINDS, help="a gateway for a fleet, or an agent beside an application")
+    parser.add_argument("kind", choices=KINDS, help="a gateway for a fleet, or an agent beside an app")
     parser.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
     parser.add_argument(
         "--trust-sdk-marks",
