@@ -67,6 +67,11 @@ def _exercise(group: Mapping[str, Any], exporters: Mapping[str, str], facts: dic
     for signal, send in (("traces", _traces), ("logs", _logs), ("metrics", _metrics)):
         with _noted(facts, f"{group['pipeline']} {signal}"):
             send(pipeline, canaries, identity)
+    # Last and alone: an exporter that cannot encode these drops everything that is queued with them.
+    with _noted(facts, f"{group['pipeline']} traces of unusual values"):
+        _flush_one(pipeline.tracers, facts)
+        _unusual(pipeline, canaries, identity)
+    _flush_one(pipeline.tracers, facts)
     pipeline.end()
 
 
@@ -169,8 +174,6 @@ def _traces(pipeline: _Pipeline, canaries: Mapping[str, str], identity: Mapping[
     )
     span.set_attribute(f"otel_zdr_check.{of('attribute key')}", 1)
     span.set_attribute("otel_zdr_check.list", [of("list of texts")] * 2)
-    span.set_attribute("otel_zdr_check.bytes", of("bytes").encode())
-    span.set_attribute("otel_zdr_check.map", {"inner": {"note": of("nested map")}})
     span.set_attribute("otel_zdr_check.vector", [float(part) for part in of("numeric vector").split(",")])
     beside = {"input": 3, "output": 5, "note": of("text beside usage in JSON")}
     span.set_attribute(_USAGE_JSON_KEY, json.dumps(beside))
@@ -184,6 +187,18 @@ def _traces(pipeline: _Pipeline, canaries: Mapping[str, str], identity: Mapping[
     span.end()
     if pipeline.span_exporter is not None:
         pipeline.span_exporter.export([_made_by_hand(of("span given to the exporter itself"), identity)])
+
+
+def _unusual(pipeline: _Pipeline, canaries: Mapping[str, str], identity: Mapping[str, str]) -> None:
+    tracer = pipeline.tracers.get_tracer("otel_zdr_check")
+    values = {
+        "otel_zdr_check.map": {"inner": {"note": canaries["traces: nested map"]}},
+        "otel_zdr_check.bytes": canaries["traces: bytes"].encode(),
+    }
+    for key, value in values.items():
+        span = tracer.start_span("check", attributes=identity)
+        span.set_attribute(key, value)
+        span.end()
 
 
 def _made_by_hand(text: str, identity: Mapping[str, str]) -> Any:
@@ -303,14 +318,18 @@ def _flush(facts: dict[str, Any]) -> None:
     from opentelemetry import _logs, metrics, trace
 
     for provider in (trace.get_tracer_provider(), _logs.get_logger_provider(), metrics.get_meter_provider()):
-        flush = getattr(provider, "force_flush", None)
-        if callable(flush):
-            with _noted(facts, f"flushing {type(provider).__name__}"):
-                flush(_FLUSH_MILLIS)
+        _flush_one(provider, facts)
     pulled = sys.modules.get("prometheus_client")
     if pulled is not None:
         with _noted(facts, "reading what Prometheus would"):
             facts["scraped"] = pulled.generate_latest().decode("utf-8", "replace")
+
+
+def _flush_one(provider: Any, facts: dict[str, Any]) -> None:
+    flush = getattr(provider, "force_flush", None)
+    if callable(flush):
+        with _noted(facts, f"flushing {type(provider).__name__}"):
+            flush(_FLUSH_MILLIS)
 
 
 def _gather(facts: dict[str, Any], wire: Wire) -> None:
