@@ -239,6 +239,14 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert Settings.from_env({"OTEL_ZDR_KEY_SECRET_FILE": str(secret)}).key_secret_file == str(secret)
 
 
+def test_a_policy_that_maps_api_keys_needs_their_secret(tmp_path: Path) -> None:
+    """Without it no key could ever be recognised: a mapping that silently does nothing."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f'version = 1\n[api_keys]\n"hmac-sha256:{"0" * 64}" = "clinic"\n')
+    with pytest.raises(ConfigurationError, match="OTEL_ZDR_KEY_SECRET_FILE"):
+        Settings.from_env({"OTEL_ZDR_POLICY_FILE": str(policy)})
+
+
 @given(
     name=st.sampled_from([variable(field.name) for field in dataclasses.fields(Settings)]),
     value=st.text(max_size=40).filter(lambda text: "\0" not in text),

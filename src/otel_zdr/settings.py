@@ -188,7 +188,12 @@ class Settings:
             if self.policy_file is not None:
                 from otel_zdr.policy.document import read_policy
 
-                read_policy(self.policy_file)
+                document = read_policy(self.policy_file)
+                if document.api_keys and self.key_secret_file is None:
+                    _refuse(
+                        f"{variable('policy_file')}={self.policy_file!r} maps api_keys, which needs "
+                        f"{variable('key_secret_file')}: the file with the secret of the fingerprints"
+                    )
             name = "key_secret_file"
             if self.key_secret_file is not None:
                 from otel_zdr.policy.fingerprint import read_secret

@@ -438,7 +438,10 @@ def test_the_log_of_changes_names_versions_and_never_api_keys(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     file.write(OPEN.format(version=1) + f'[api_keys]\n"hmac-sha256:{"ab" * 32}" = "secret-clinic"\n')
-    source = file.source()
+    secret = file.path.with_suffix(".key")
+    secret.write_bytes(b"x" * 32)
+    secret.chmod(0o600)
+    source = file.source(key_secret_file=str(secret))
     settle(source)
     file.write(CLINIC.format(version=2) + f'[api_keys]\n"hmac-sha256:{"cd" * 32}" = "secret-clinic\n')
     settle(source)

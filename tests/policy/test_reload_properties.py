@@ -6,7 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from otel_zdr.errors import ConfigurationError
@@ -56,7 +57,7 @@ def product_tightens(policy: Policy) -> bool:
     return policy.everything or policy.product_under_zdr("tts")
 
 
-@settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=150, deadline=None)
 @given(texts, st.lists(steps, min_size=1, max_size=12))
 def test_a_change_tightens_at_once_and_loosens_only_when_settled_and_above_all_that_was(
     first: str, changes: list[tuple[str | None, int | None, int]]
@@ -65,7 +66,11 @@ def test_a_change_tightens_at_once_and_loosens_only_when_settled_and_above_all_t
         path = Path(folder, "policy.toml")
         path.write_text(first)
         os.utime(path, (1, 1))  # an old file: it is not read twice at the start
-        source = PolicySource(Settings(policy_file=str(path)), poll_seconds=3600)
+        secret = path.with_suffix(".key")
+        secret.write_bytes(b"x" * 32)
+        secret.chmod(0o600)
+        settings = Settings(policy_file=str(path), key_secret_file=str(secret))
+        source = PolicySource(settings, poll_seconds=3600)
         try:
             _follow(source, path, first, changes)
         finally:
