@@ -70,6 +70,7 @@ HINTS = pytest.mark.parametrize(
         (OTHER_KEY, "workspaces/clinic-1/voices/nurse", True),
         (OTHER_KEY, "studio__nurse", False),
     ],
+    ids=["nothing", "key", "voice", "voice of a deeper name", "resource name of a voice", "voice of another"],
 )
 
 

@@ -56,6 +56,7 @@ def test_span_names_that_are_known_or_made_of_clean_attributes_survive(
         ({}, "producer", "producer"),
         ({}, canary(), "internal"),
     ],
+    ids=["operation and model", "method and route", "method", "kind", "unknown kind"],
 )
 def test_other_span_names_are_built_from_clean_attributes(
     attributes: dict[str, object], kind: str, expected: str
