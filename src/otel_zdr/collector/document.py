@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from otel_zdr.collector.keys import STATE
 from otel_zdr.collector.ottl import LAMBDA_GATE
 from otel_zdr.collector.signals import DROPPED, Group, Plan, log_groups, metric_groups, trace_groups
-from otel_zdr.collector.keys import STATE
 
 KINDS = ("gateway", "agent")
 SIGNALS = ("traces", "logs", "metrics")
@@ -94,6 +94,9 @@ processors:
         yield from _groups("trace_statements", trace_groups(plan))
         yield from _groups("log_statements", log_groups(plan))
         yield from _groups("metric_statements", metric_groups(plan))
+        yield "  # Builds each resource anew from its attributes: its entity references cannot be reached otherwise."
+        yield "  groupbyattrs/zdr:"
+        yield "    keys: []"
         yield "  # Instruments that are neither known nor listed: their measurements go."
         yield "  filter/zdr:"
         yield "    error_mode: propagate"
@@ -123,6 +126,7 @@ processors:
             processors.append("transform/zdr")
             if signal == "metrics":
                 processors.append("filter/zdr")
+            processors.append("groupbyattrs/zdr")
         yield f"    {signal}:"
         yield "      receivers: [otlp]"
         yield f"      processors: [{', '.join(processors)}]"

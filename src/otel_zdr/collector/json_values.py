@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from otel_zdr.catalogue import shapes, vocabulary
 from otel_zdr.collector import values
-from otel_zdr.collector.keys import PRUNED, Keys
+from otel_zdr.collector.keys import FIGURES, PRUNED, Keys, times_of
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.redaction import json_pruning as p
 
@@ -137,6 +137,18 @@ def prune_body(body: str, cache: str) -> Iterator[str]:
     yield from _pruned(parsed, f'{cache}["flat"]')
 
 
+def _listed(part: str, target: str, cache: str, shape: str, keys: Keys) -> Iterator[str]:
+    """Statements that reduce the map ``part`` to listed keys of ``shape``."""
+    if shape != shapes.USAGE:
+        yield f"keep_keys({part}, {texts(keys.structured.get(shape, ()))})"
+        return
+    # The short way has noted which keys are listed as figures; that list is long, that of times is not.
+    times = f'{cache}["times"]'
+    yield f"set({times}, {part})"
+    yield f"keep_keys({times}, {texts(times_of(keys))})"
+    yield f'set({part}, Filter({part}, (k, _) => ({target}["{FIGURES}"][k] != nil and {times}[k] == nil)))'
+
+
 _OPENS = all_of("IsString(v)", match("v", r"^\s*[\[{]"), f"Len(v) <= {shapes.MAX_JSON}")
 
 
@@ -160,7 +172,7 @@ def prune_json(target: str, cache: str, keys: Keys) -> Iterator[str]:
             listed = match("k", f"^{words(keys.structured.get(shape, ()))}$")
             yield f"set({part}, Filter({part}, (k, v) => ({all_of(others, any_of(listed, hinted(keys)))})))"
         else:
-            yield f"keep_keys({part}, {texts(keys.structured.get(shape, ()))})"
+            yield from _listed(part, target, cache, shape, keys)
         yield f"set({names}, Keys({part}))"
         for slot in range(slots):
             value = f"{part}[{names}[{slot}]]"

@@ -19,6 +19,8 @@ from otel_zdr.settings import Settings
 STATE = "zdr.collector.state"
 ODD = "zdr.collector.odd"
 KEPT = "zdr.collector.kept"
+PLAIN = "zdr.collector.plain"
+FIGURES = "zdr.collector.figures"
 NAME = "zdr.collector.name"
 MIXED = "zdr.collector.mixed"
 PRUNED = "zdr.collector.pruned"
@@ -87,6 +89,11 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
         structured={shape: tuple(found) for shape, found in structured.items()},
         dropped=tuple(key for key, rule in sorted(rules.items()) if not rule.keep and key not in _LOOKED_AT),
     )
+
+
+def times_of(keys: Keys) -> tuple[str, ...]:
+    """Listed keys of figures whose JSON is not read: times and plain numbers."""
+    return (*keys.by_shape.get(shapes.TIMING, ()), *keys.by_shape.get(shapes.NUMBER, ()))
 
 
 def _kept_rule(rule: Rule | None) -> Rule:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector import json_values, values
 from otel_zdr.collector.attributes import EVIDENCE, put_other_methods, unlisted
-from otel_zdr.collector.keys import KEPT, ODD, Keys
+from otel_zdr.collector.keys import FIGURES, KEPT, ODD, PLAIN, Keys
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 
 _TEXTUAL = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
@@ -41,17 +41,20 @@ def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = Non
     )
     fits = any_of(values.token("v"), "IsInt(v)", "IsDouble(v)", "IsBool(v)", items)
     yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {fits})"
-    yield f'set({cache}["figures"], {target}) where {odd} == nil'
-    yield f'keep_keys({cache}["figures"], {texts(numeric)}) where {odd} == nil'
+    yield f'set({cache}["figures"], {target})'
+    yield f'keep_keys({cache}["figures"], {texts(numeric)})'
     yield f'set({odd}, true) where {odd} == nil and not All({cache}["figures"], (_, v) => {values.number("v")})'
     known = f"{odd} == nil and {new} != nil"
     yield f'merge_maps({target}, {kept}, "insert") where {known}'
     yield from (f"{statement} and {known}" for statement in put_other_methods(target, raw, keys))
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {text('^' + words(keys.caller) + '$')}) where {server}"
+    yield f'set({cache}["plain"], {target}) where {odd} == true'
     yield f"set({target}, {raw}) where {odd} == true"
     # What arrived under the names of the long way must not be taken for its own.
     yield f"delete_matching_keys({target}, {text('^zdr[.]collector[.]')}) where {odd} == true"
+    yield f'set({target}["{PLAIN}"], {cache}["plain"]) where {odd} == true'
+    yield f'set({target}["{FIGURES}"], {cache}["figures"]) where {odd} == true'
     yield f'set({target}["{KEPT}"], {kept}) where {odd} == true and {new} != nil'
     yield f'set({target}["{ODD}"], true) where {odd} == true'
 

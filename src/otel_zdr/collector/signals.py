@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from otel_zdr.collector import json_values, names, values
-from otel_zdr.collector.attributes import clean_attributes
+from otel_zdr.collector.attributes import clean_odd, clean_shared
 from otel_zdr.collector.keys import NAME, ODD, REDACTED, STATE, Keys
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.collector.ordinary import clean_ordinary
@@ -161,7 +161,7 @@ def _ordinary_span(plan: Plan) -> Iterator[str]:
 def _span(plan: Plan) -> Iterator[str]:
     target, cache = "span.attributes", "span.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
+    yield from clean_odd(target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
     yield f'set({target}["{REDACTED}"], true)'
     yield f'set({target}["{NAME}"], true)'
@@ -183,7 +183,7 @@ def _ordinary_event(plan: Plan) -> Iterator[str]:
 def _span_event(plan: Plan) -> Iterator[str]:
     target, cache = "spanevent.attributes", "spanevent.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, _SERVER)
+    yield from clean_odd(target, cache, plan.keys, _SERVER)
     yield _put_frames(target, cache)
 
 
@@ -214,7 +214,7 @@ def _log(plan: Plan) -> Iterator[str]:
 def _log_attributes(plan: Plan) -> Iterator[str]:
     target, cache = "log.attributes", "log.cache"
     yield from _frames(target, cache)
-    yield from clean_attributes(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
+    yield from clean_odd(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
     yield _put_frames(target, cache)
     yield f'set({target}["{REDACTED}"], true)'
 
@@ -238,7 +238,7 @@ def _measured(plan: Plan) -> Keys:
 
 def _data_point(plan: Plan) -> Iterator[str]:
     target, cache = "datapoint.attributes", "datapoint.cache"
-    yield from clean_attributes(target, cache, _measured(plan), _SERVER_INSTRUMENT)
+    yield from clean_odd(target, cache, _measured(plan), _SERVER_INSTRUMENT)
     own = f'{cache}["own"]'
     yield f'set({own}, {cache}["raw"])'
     yield f"keep_keys({own}, {texts(evidence.METRIC_ATTRIBUTES)})"
@@ -272,7 +272,7 @@ def _shared(plan: Plan, always: bool) -> list[Group]:
     for context in ("scope", "resource"):
         attributes = f"{context}.attributes"
         statements = [
-            *clean_attributes(attributes, f"{context}.cache", plan.keys, items=False),
+            *clean_shared(attributes, f"{context}.cache", plan.keys),
             f'set({context}.schema_url, "") where {context}.schema_url != "" and'
             f" {unless(all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$')))}",
         ]
