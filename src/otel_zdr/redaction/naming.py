@@ -76,6 +76,11 @@ _SUBJECT_KEYS = (
 )
 
 
+_SUBJECTS = frozenset(_SUBJECT_KEYS)
+_FIXED_SPANS = names.SPANS | METHODS | KINDS
+_FIXED_PARTS = _OPERATIONS | _SQL
+
+
 class Names:
     """The names an operator listed, exact or ``prefix.*``, beside those of the catalogue."""
 
@@ -83,10 +88,11 @@ class Names:
         listed = tuple(listed)
         self._listed = frozenset(name for name in listed if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in listed if name.endswith(".*"))
+        self._lists_some = bool(listed)
         self._module_known = module_known
 
     def is_listed(self, name: str) -> bool:
-        if not is_token(name):
+        if not self._lists_some or not is_token(name):
             return False
         return name in self._listed or (bool(self._prefixes) and name.startswith(self._prefixes))
 
@@ -120,47 +126,74 @@ class Names:
 
     def is_span(self, name: str, attributes: Mapping[str, object]) -> bool:
         """Known, listed, or made of nothing but the span's clean attributes and fixed words."""
+        if name in _FIXED_SPANS:
+            return True
         if len(name) > 2 * shapes.MAX_TOKEN:
             return False
-        if name in names.SPANS or name in METHODS or name in KINDS:
-            return True
         if self.is_listed(name):
             return True
         first, space, rest = name.partition(" ")
         if not space:
             return self._is_plain_span(name, attributes)
+        if not attributes:
+            return False  # all names of two parts hold a value
         if first in METHODS:
             for part in _SERVER_PARTS:
                 rest = rest.removesuffix(part)
             return rest in (attributes.get("http.route"), attributes.get("url.template"))
-        operation = (
-            first in _OPERATIONS or first.lower() in _SQL or first in _values(attributes, OPERATION_KEYS)
-        )
-        return operation and rest in _values(attributes, _SUBJECT_KEYS)
+        return (
+            first in _FIXED_PARTS or first.lower() in _SQL or _is_value(first, attributes, OPERATION_KEYS)
+        ) and _is_subject(rest, attributes)
 
     def _is_plain_span(self, name: str, attributes: Mapping[str, object]) -> bool:
-        if name.lower() in _SQL or name in _OPERATIONS:
+        if name in _OPERATIONS or name.lower() in _SQL:
             return True
-        if name in _values(attributes, OPERATION_KEYS) or name in _values(attributes, _SUBJECT_KEYS):
+        if not attributes:
+            return False
+        if _is_value(name, attributes, OPERATION_KEYS) or _is_subject(name, attributes):
             return True
         kind = attributes.get("traceloop.span.kind")
         return type(kind) is str and name == f"{attributes.get('traceloop.entity.name')}.{kind}"
 
 
-def _values(attributes: Mapping[str, object], keys: tuple[str, ...]) -> list[object]:
-    return [value for value in map(attributes.get, keys) if type(value) is str]
+def _is_value(text: str, attributes: Mapping[str, object], keys: tuple[str, ...]) -> bool:
+    for key in keys:
+        value = attributes.get(key)
+        if type(value) is str and value == text:
+            return True
+    return False
+
+
+def _is_subject(text: str, attributes: Mapping[str, object]) -> bool:
+    """Whether the text is the value of one of the subject keys: there are fewer attributes than keys."""
+    if attributes.get("gen_ai.request.model") == text:
+        return True
+    for key, value in list(attributes.items()):  # a list: another thread may be writing
+        if type(value) is str and value == text and key in _SUBJECTS:
+            return True
+    return False
+
+
+def _first_text(attributes: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        value = attributes.get(key)
+        if type(value) is str:
+            return value
+    return None
 
 
 def rebuilt_span_name(kind: str, attributes: Mapping[str, object]) -> str:
     """``{operation} {model}``, method and route, or the kind: from clean attributes only."""
-    operation = next(iter(_values(attributes, OPERATION_KEYS)), None)
+    if not attributes:
+        return kind if kind in KINDS else "internal"
+    operation = _first_text(attributes, OPERATION_KEYS)
     if operation is not None:
-        model = next(iter(_values(attributes, MODEL_KEYS)), None)
-        return f"{operation} {model}" if model is not None else str(operation)
-    method = next(iter(_values(attributes, ("http.request.method", "http.method"))), None)
+        model = _first_text(attributes, MODEL_KEYS)
+        return f"{operation} {model}" if model is not None else operation
+    method = _first_text(attributes, ("http.request.method", "http.method"))
     if method is not None:
-        route = next(iter(_values(attributes, ("http.route", "url.template"))), None)
-        return f"{method} {route}" if route is not None else str(method)
+        route = _first_text(attributes, ("http.route", "url.template"))
+        return f"{method} {route}" if route is not None else method
     return kind if kind in KINDS else "internal"
 
 

@@ -6,6 +6,7 @@ of fitting shape. No method raises; what fails inside is removed. Nothing is kep
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -28,9 +29,12 @@ _CLASSES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
 _UNIT = r"(?:%|[A-Za-z0-9]{1,8})?(?:\{[a-z_]{1,24}\})?(?:/(?:[a-z]{1,8}|\{[a-z_]{1,24}\}))?"
 _SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
+_HAS_INDEX = re.compile(r"(?:^|\.)[0-9]").search
+
+_token_match = shapes.TOKEN_PATTERN.fullmatch
 
 # What the fast path can decide by itself, as bits of an entry of its table.
-_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED = 1, 2, 4, 8, 16
+_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED, _LONG_WAY = 1, 2, 4, 8, 16, 32
 _MASKS = {
     shapes.NUMBER: _NUMBER,
     shapes.USAGE: _NUMBER,
@@ -39,6 +43,9 @@ _MASKS = {
     shapes.TOKEN: _TOKEN,
     shapes.TOKENS: _NUMBER | _TOKEN | _LIST,
     shapes.SCALAR: _NUMBER | _BOOL | _TOKEN | _LIST,
+    # Pruning is not done twice to find out that it is needed.
+    shapes.JSON: _LONG_WAY,
+    shapes.PARAMETERS: _LONG_WAY,
 }
 
 
@@ -68,6 +75,7 @@ class Redactor:
         self._kept_prefixes = tuple(key[:-1] for key in keep_keys if key.endswith(".*"))
         self._keeps_more = bool(keep_keys)
         self._names = Names(keep_names, module_known)
+        self._parents = _parents()
         self._shapers: dict[str, shaping.Shaper] = {}
         self._client_table = self._table(server=False)
         self._server_table = self._table(server=True)
@@ -120,6 +128,9 @@ class Redactor:
                 if kind is str:
                     if entry & _TOKEN and shaping.is_token(value):
                         return value
+                    if not entry and self._is_lost_text(key, value):
+                        count(removed, _OVER_SHAPE)
+                        return REMOVED
                 elif kind is int:
                     if entry & _NUMBER and _MIN_INT <= value <= _MAX_INT:
                         return value
@@ -153,44 +164,45 @@ class Redactor:
             return clean
         get = (self._server_table if server else self._client_table).get
         shapers = self._shapers
-        token = shapes.TOKEN_PATTERN.fullmatch
+        is_token = _token_match
+        low, high = _MIN_INT, _MAX_INT
         try:
             items: list[tuple[Any, Any]] = list(mapping.items())  # another thread may be writing
         except Exception:
             count(removed, _OVER_SHAPE)
             return clean
+        # Bits are written out: this loop is most of what a span under ZDR costs.
         for key, value in items:
             try:
                 if type(key) is str:
                     entry = get(key, 0)
-                    if entry > 0:  # bits; what they do not settle goes the long way
-                        kind = type(value)
+                    kind = type(value)
+                    if entry > 0:  # what these bits do not settle goes the long way
                         if kind is str:
                             if entry & 4:
-                                if len(value) <= 128 and token(value) and "//" not in value:
+                                if len(value) <= 128 and is_token(value) and "//" not in value:
                                     clean[key] = value
                                     continue
-                            elif entry & 16:
-                                kept = shapers[key](value)
-                                if kept is value:
-                                    clean[key] = kept
-                                    continue
+                            elif entry & 16 and shapers[key](value) is value:
+                                clean[key] = value
+                                continue
                         elif kind is int:
-                            if entry & 1 and _MIN_INT <= value <= _MAX_INT:
+                            if entry & 1 and low <= value <= high:
                                 clean[key] = value
                                 continue
                         elif kind is float or kind is bool:
                             if entry & (1 if kind is float else 2):
                                 clean[key] = value
                                 continue
-                        elif entry & 8 and (kind is tuple or kind is list):
-                            kept = shaping.tokens(value)
-                            if kept is value:
-                                clean[key] = kept if kind is tuple else tuple(kept)
-                                continue
+                        elif kind is tuple and entry & 8 and shaping.tokens(value) is value:
+                            clean[key] = value
+                            continue
                     elif entry:
                         content_class = _CLASSES[-entry]
                         removed[content_class] = removed.get(content_class, 0) + 1
+                        continue
+                    elif kind is str and self._is_lost_text(key, value):
+                        removed[_OVER_SHAPE] = removed.get(_OVER_SHAPE, 0) + 1
                         continue
                 kept = self.attribute_plainly(key, value, removed, server)
                 if kept is not REMOVED:
@@ -200,6 +212,28 @@ class Redactor:
             except Exception:
                 count(removed, _OVER_SHAPE)
         return clean
+
+    def _is_lost_text(self, key: str, text: str) -> bool:
+        """Whether a text under a key of no exact rule is sure to go, and to count as free text.
+
+        The vocabulary lets numbers, tokens and JSON stay under such keys: prose needs no look at the words of
+        its key. What stands below a key of content, or has an index, may count as another class.
+        """
+        if len(text) <= 128 and _token_match(text):
+            return False
+        if text[:64].lstrip()[:1] in ("{", "["):
+            return False
+        if len(key) > 200:
+            return True  # nothing is known of keys of that length
+        if _HAS_INDEX(key):
+            return False
+        parents = self._parents
+        end = key.find(".")
+        while end >= 0:
+            if key[:end] in parents:
+                return False
+            end = key.find(".", end + 1)
+        return True
 
     def resource_attributes(
         self, mapping: Mapping[str, object] | None, removed: dict[str, int]
@@ -247,7 +281,10 @@ class Redactor:
                 removed,
                 rule.content_class if rule.content_class in CONTENT_CLASSES else _OVER_SHAPE,
             )
-        elif shaped is not value and shaped != value:
+        elif shaped is value:
+            # A list is the application's own, which can write into it later; what is pruned is new.
+            return tuple(shaped) if type(shaped) is list else shaped
+        elif shaped != (list(value) if type(value) is tuple else value):
             count(removed, _class_of_pruned(rule))
         return shaped
 
@@ -447,6 +484,16 @@ class Redactor:
         except Exception:
             pass
         return clean
+
+
+def _parents() -> frozenset[str]:
+    """The keys and prefixes that say something of the keys below them."""
+    content = [
+        key
+        for key, rule in catalogue.exact_rules().items()
+        if not rule.keep and rule.content_class in CONTENT_CLASSES
+    ]
+    return frozenset(content).union(catalogue.tail_rules())
 
 
 def _is_unit(text: str) -> bool:
