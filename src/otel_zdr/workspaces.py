@@ -149,12 +149,15 @@ class workspace:
     __slots__ = ("_entered", "_id", "_text")
 
     def __init__(self, id: object) -> None:
-        self._id = normalise(id) or UNIDENTIFIED
+        try:
+            self._id = normalise(id) or UNIDENTIFIED
+        except Exception:
+            self._id = str(id).strip().lower()
         self._text = str(id).strip() if self._id else UNIDENTIFIED
         self._entered: list[_Entry] = []
 
     def __enter__(self) -> workspace:
-        self._enter(_generator_frame(sys._getframe(1)))
+        self._enter_safely(sys._getframe(1))
         return self
 
     def __exit__(
@@ -163,10 +166,10 @@ class workspace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
+        self._leave_safely()
 
     async def __aenter__(self) -> workspace:
-        self._enter(_generator_frame(sys._getframe(1)))
+        self._enter_safely(sys._getframe(1))
         return self
 
     async def __aexit__(
@@ -175,7 +178,31 @@ class workspace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave()
+        self._leave_safely()
+
+    def _enter_safely(self, frame: FrameType | None) -> None:
+        try:
+            self._enter(_generator_frame(frame))
+        except Exception:
+            self._enter_plainly()
+
+    def _enter_plainly(self) -> None:
+        """As :meth:`_enter`, without asking where from: the entry counts wherever it is seen."""
+        try:
+            entry = _Entry.__new__(_Entry)
+            entry.text, entry.id, entry.frame, entry.owner = self._text, self._id, None, None
+            current = context_api.get_current()
+            entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
+            context_api.attach(context_api.set_value(_CONTEXT_KEY, entries | {entry}, current))
+            self._entered.append(entry)
+        except Exception:
+            return
+
+    def _leave_safely(self) -> None:
+        try:
+            self._leave()
+        except Exception:
+            return
 
     def _enter(self, frame: FrameType | None) -> None:
         entry = _Entry(self._text, self._id, frame)

@@ -50,6 +50,12 @@ def install(settings: Settings | None = None) -> None:
             chosen = Settings.from_env() if settings is None else settings
             built = gate.Gate(chosen, _follow(chosen))
             patches.apply_all()
+            gate.switch(built)
+            _after(chosen)
+            # Last: an installation that failed half-way is tried again by the next call.
+            _installed = chosen
+            _keep_up()
+            _tell(built)
         except ConfigurationError:
             close("the configuration is not usable")
             raise
@@ -60,12 +66,6 @@ def install(settings: Settings | None = None) -> None:
             raise ConfigurationError(
                 f"the gate cannot be put in place ({type(error).__name__}), telemetry is off"
             ) from error
-        gate.switch(built)
-        _after(chosen)
-        # Last: an installation that failed half-way is tried again by the next call.
-        _installed = chosen
-        _keep_up()
-    _tell(built)
 
 
 def _follow(settings: Settings) -> Policy:
@@ -218,7 +218,7 @@ def pre_instrument() -> None:
 def reset() -> None:
     """Take everything off again (``otel_zdr.testing.uninstall``)."""
     global _installed, _source, _told
-    from otel_zdr.sdk import bypass, eligibility, identity, loggers, shared
+    from otel_zdr.sdk import bypass, eligibility, identity, loggers, off, shared
 
     with _lock:
         if _source is not None:
@@ -226,6 +226,7 @@ def reset() -> None:
             _source = None
         gate.switch(None)
         patches.restore()
+        off.switch_on()
         bypass.uninstall()
         loggers.uninstall()
         identity.seen.reset()

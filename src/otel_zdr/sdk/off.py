@@ -7,16 +7,39 @@ import importlib
 import os
 from typing import Any
 
+_DISABLED = "OTEL_SDK_DISABLED"
+
+_originals: list[tuple[Any, str, Any]] = []
+_disabled_before: str | None = None
+
 
 def switch_off() -> None:
     """Make every provider of this process, old and new, hand out and forward nothing. Idempotent."""
-    os.environ["OTEL_SDK_DISABLED"] = "true"
+    global _disabled_before
+    if not _originals:
+        _disabled_before = os.environ.get(_DISABLED)
+    os.environ[_DISABLED] = "true"
     for module_name, class_name, replacements in _REPLACEMENTS:
         with contextlib.suppress(Exception):
             owner = getattr(importlib.import_module(module_name), class_name)
             for attribute, replacement in replacements.items():
-                if hasattr(owner, attribute):
+                original = getattr(owner, attribute, replacement)
+                if original is not replacement:
+                    _originals.append((owner, attribute, original))
                     setattr(owner, attribute, replacement)
+
+
+def switch_on() -> None:
+    """Undo :func:`switch_off` (between tests): production code has no way back."""
+    if not _originals:
+        return
+    while _originals:
+        owner, attribute, original = _originals.pop()
+        setattr(owner, attribute, original)
+    if _disabled_before is None:
+        os.environ.pop(_DISABLED, None)
+    else:
+        os.environ[_DISABLED] = _disabled_before
 
 
 def _tracer(*_args: Any, **_kwargs: Any) -> Any:
