@@ -115,7 +115,7 @@ def closed_condition(keys: Keys) -> str:
 def unlisted(keys: Keys) -> str:
     """What may stay of a key ``k`` that is not plain: of a closed shape, with an index, below a kept prefix,
     or spelt in words of the vocabulary."""
-    figures = all_of(values.usage("v"), any_of(spellings.figure("k"), spellings.below_kept_prefix("k")))
+    figures = all_of(any_of(values.usage("v"), values.structure("v")), any_of(spellings.figure("k"), spellings.below_kept_prefix("k")))
     reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
     stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)

@@ -149,7 +149,7 @@ def _listed(part: str, target: str, cache: str, shape: str, keys: Keys) -> Itera
     yield f'set({part}, Filter({part}, (k, _) => ({target}["{FIGURES}"][k] != nil and {times}[k] == nil)))'
 
 
-_OPENS = all_of("IsString(v)", match("v", r"^\s*[\[{]"), f"Len(v) <= {shapes.MAX_JSON}")
+_OPENS = values.opens("v")
 
 
 def hinted(keys: Keys) -> str:

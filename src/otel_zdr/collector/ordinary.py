@@ -17,6 +17,12 @@ from otel_zdr.collector.keys import FIGURES, KEPT, ODD, PLAIN, Keys
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 
 _TEXTUAL = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
+#: Removed keys of these are not worth their place in the file: the long look at unlisted keys drops them too.
+_RARE = (
+    *("crewai.", "lk.", "mcp.", "microsoft.", "haystack.", "adk.", "flue.", "sentry.", "grpc.", "guard.", "vcs."),
+    *("gen_ai.framework.", "gen_ai.guardrail.", "gen_ai.openai.", "gen_ai.browser.", "gen_ai.crawl."),
+    *("gen_ai.computer_use.", "gen_ai.voice.", "gen_ai.memory.", "gen_ai.action.", "gen_ai.reranker."),
+)
 _NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER)
 
 
@@ -26,7 +32,7 @@ def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = Non
     dropped, new, kept = f'{cache}["dropped"]', f'{cache}["new"]', f'{cache}["kept"]'
     plain = {key for shape in (*_TEXTUAL, *_NUMERIC) for key in keys.by_shape.get(shape, ())}
     numeric = {key for shape in _NUMERIC for key in keys.by_shape.get(shape, ())}
-    never = set(keys.dropped) | (set() if trusted else set(EVIDENCE))
+    never = {key for key in keys.dropped if not key.startswith(_RARE)} | (set() if trusted else set(EVIDENCE))
     yield f"set({raw}, {target})"
     yield f"set({dropped}, {raw})"
     yield f"keep_keys({dropped}, {texts(never)})"
@@ -35,6 +41,11 @@ def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = Non
     others = f"Len({target}) + Len({dropped}) != Len({raw})"
     yield f"set({new}, Filter({raw}, (k, _) => ({target}[k] == nil and {dropped}[k] == nil))) where {others}"
     yield f"set({kept}, Filter({new}, (k, v) => {unlisted(keys)})) where {new} != nil"
+    # Keys that are figures by their words, but with JSON as their value.
+    pruned = f'{cache}["structures"]'
+    yield f"set({pruned}, Filter({kept}, (_, v) => ({values.structure('v')}))) where {new} != nil"
+    yield f"set({kept}, Filter({kept}, (k, _) => {pruned}[k] == nil)) where {new} != nil"
+    yield f"set({odd}, true) where {new} != nil and Len({pruned}) > 0"
     yield f"set({odd}, true) where {new} != nil and Any({new}, (k, v) => {_long_way(keys, trusted)})"
     items = all_of(
         "IsList(v)", f"Len(v) <= {shapes.MAX_TOKENS}", f"All(v, (_, e) => ({values.token('e')}))"
@@ -43,6 +54,7 @@ def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = Non
     yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {fits})"
     yield f'set({cache}["figures"], {target})'
     yield f'keep_keys({cache}["figures"], {texts(numeric)})'
+    yield f'merge_maps({cache}["figures"], {pruned}, "insert") where {new} != nil'
     yield f'set({odd}, true) where {odd} == nil and not All({cache}["figures"], (_, v) => {values.number("v")})'
     known = f"{odd} == nil and {new} != nil"
     yield f'merge_maps({target}, {kept}, "insert") where {known}'

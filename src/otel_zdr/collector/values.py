@@ -43,6 +43,18 @@ def scalar(value: str) -> str:
     return any_of(tokens(value), f"IsBool({value})")
 
 
+def opens(value: str) -> str:
+    """Whether a text may be JSON, and is short enough to be read."""
+    return all_of(f"IsString({value})", match(value, r"^\s*[\[{]"), f"Len({value}) <= {shapes.MAX_JSON}")
+
+
+def structure(value: str) -> str:
+    """What has to be pruned: a map, or JSON that is more than a list of tokens."""
+    return any_of(
+        f"IsMap({value})", all_of(opens(value), f"not {match(value, f'^{TOKEN_LIST}$')}")
+    )
+
+
 def usage(value: str) -> str:
     """A figure. JSON under a usage key is pruned elsewhere."""
     return any_of(number(value), _text(value, 38, DECIMAL))
