@@ -292,7 +292,7 @@ def _metrics(pipeline: _Pipeline, canaries: Mapping[str, str], identity: Mapping
 
 def _completion_hook(task: Mapping[str, Any], facts: dict[str, Any]) -> None:
     """Content for a hook passes no span: the one that is configured is called as clients call it."""
-    if not os.environ.get("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"):
+    if task["hook_canary"] is None or not os.environ.get("OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK"):
         return
     with _noted(facts, "the completion hook"):
         from opentelemetry import trace
