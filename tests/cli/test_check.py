@@ -154,6 +154,19 @@ def test_a_processor_that_writes_to_a_file_round_the_exporters_is_caught(tmp_pat
     assert "leaked" in statuses(report, "configured")["logs: argument of logging"]
 
 
+def test_a_connection_that_cannot_be_looked_into_is_refused_and_named(tmp_path: Path) -> None:
+    (tmp_path / "phones_home.py").write_text(
+        "import socket\n"
+        "try:\n"
+        "    socket.create_connection(('192.0.2.1', 8126), timeout=5)\n"
+        "except ConnectionRefusedError:\n"
+        "    pass\n"
+    )
+    code, report = check("--import", "phones_home", path=tmp_path, **LAUNCHED)
+    assert code == 0, report
+    assert any("192.0.2.1:8126" in note for note in report["notes"])
+
+
 def test_a_vendors_own_upload_is_named(tmp_path: Path) -> None:
     # The real package is not installed here: what counts is that a module of its name is loaded.
     (tmp_path / "rollbar.py").write_text("")

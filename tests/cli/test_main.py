@@ -1,4 +1,4 @@
-"""The command ``otel-zdr`` itself: what it imports, its exit codes, what it prints when something is wrong."""
+"""The command ``otel-zdr`` itself: what it imports, its exit codes, what it prints when all is not well."""
 
 from __future__ import annotations
 

@@ -25,11 +25,10 @@ _SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request. `destination`: the host it was meant for, `path`: its path or gRPC method, `head`: what
-    else the sender wrote (URL and headers), `body`: decompressed.
+    """One request. `path`: its path or gRPC method, `body`: decompressed, `head`: what else the sender wrote (URL
+    and headers).
     """
 
-    destination: str
     path: str
     body: bytes
     head: bytes = b""
@@ -93,9 +92,8 @@ class Receiver:
                 head = repr(tuple(details.invocation_metadata or ())).encode()
 
                 def answer(bodies: Any, context: Any) -> Any:
-                    host = dict(details.invocation_metadata or ()).get(ORIGINAL_HEADER, "")
                     for body in bodies:
-                        keep(Received(str(host), method, body, head))
+                        keep(Received(method, body, head))
                     yield b""
 
                 # Bytes in, bytes out: one handler for calls of every kind.
@@ -107,19 +105,14 @@ class Receiver:
         self._grpc.start()
 
 
-#: Names the host that a redirected request was meant for.
-ORIGINAL_HEADER = "x-otel-zdr-meant-for"
-
-
 def _handler(keep: Callable[[Received], None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _take(self) -> None:
             body = self._decoded(self._read())
-            host = self.headers.get(ORIGINAL_HEADER) or self.headers.get("Host") or ""
             head = f"{self.requestline}\n{self.headers}".encode("utf-8", "replace")
-            keep(Received(host, self.path, body, head))
+            keep(Received(self.path, body, head))
             protobuf = self.headers.get("Content-Type") == "application/x-protobuf"
             answer = b"" if protobuf else b"{}"
             self.send_response(200)
