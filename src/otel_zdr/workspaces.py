@@ -6,6 +6,7 @@ be read as an id counts as :data:`UNIDENTIFIED`, which is decided like an item w
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -149,15 +150,20 @@ class workspace:
     __slots__ = ("_entered", "_id", "_text")
 
     def __init__(self, id: object) -> None:
+        # A subclass of str is taken as its plain text: its methods may raise or lie.
+        text = (str.__str__(id) if isinstance(id, str) else str(id)).strip()
         try:
             self._id = normalise(id) or UNIDENTIFIED
         except Exception:
-            self._id = str(id).strip().lower()
-        self._text = str(id).strip() if self._id else UNIDENTIFIED
+            self._id = text.lower()
+        self._text = text if self._id else UNIDENTIFIED
         self._entered: list[_Entry] = []
 
     def __enter__(self) -> workspace:
-        self._enter_safely(sys._getframe(1))
+        try:
+            self._enter(_generator_frame(sys._getframe(1)))
+        except Exception:
+            self._enter_plainly()
         return self
 
     def __exit__(
@@ -166,10 +172,14 @@ class workspace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave_safely()
+        with contextlib.suppress(Exception):
+            self._leave()
 
     async def __aenter__(self) -> workspace:
-        self._enter_safely(sys._getframe(1))
+        try:
+            self._enter(_generator_frame(sys._getframe(1)))
+        except Exception:
+            self._enter_plainly()
         return self
 
     async def __aexit__(
@@ -178,13 +188,8 @@ class workspace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._leave_safely()
-
-    def _enter_safely(self, frame: FrameType | None) -> None:
-        try:
-            self._enter(_generator_frame(frame))
-        except Exception:
-            self._enter_plainly()
+        with contextlib.suppress(Exception):
+            self._leave()
 
     def _enter_plainly(self) -> None:
         """As :meth:`_enter`, without asking where from: the entry counts wherever it is seen."""
@@ -195,12 +200,6 @@ class workspace:
             entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
             context_api.attach(context_api.set_value(_CONTEXT_KEY, entries | {entry}, current))
             self._entered.append(entry)
-        except Exception:
-            return
-
-    def _leave_safely(self) -> None:
-        try:
-            self._leave()
         except Exception:
             return
 

@@ -32,16 +32,22 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(sdk_spans)
         if holding.closed:
             return original([])
-        return original(
-            [item if span.has_passed(item) else _span_behind_wall(holding, item) for item in sdk_spans]
-        )
+        clean = []
+        for item in sdk_spans:
+            try:
+                passed = span.has_passed(item)
+            except Exception as error:
+                failure.note("encoder", error)
+                passed = False
+            clean.append(item if passed else _span_behind_wall(holding, item))
+        return original(clean)
 
     return _encode_resource_spans
 
 
 def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:
-    state = span.SpanState(holding, None, None)
     try:
+        state = span.SpanState(holding, None, None)
         facts = state.facts = shared.facts_of(holding, item.resource)
         named, _ = identity.named_by(holding, item.attributes, NOBODY)
         if not identity.final(holding, identity.verdict(holding, named, NOBODY, facts)):
@@ -55,11 +61,7 @@ def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:
 
 
 def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
-    kept: dict[str, Any] = {}
-    try:
-        kept = holding.redactor.skeleton(item.attributes)
-    except Exception as error:
-        failure.note("skeleton", error)
+    kept = _figures(holding, item.attributes)
     kept[REDACTED] = kept[FAILSAFE] = True
     attributes = BoundedAttributes(None, None, immutable=True)
     attributes._dict = kept
@@ -68,7 +70,7 @@ def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
         name=kind.name.lower(),
         context=span._bare(item.context),
         parent=span._bare(item.parent) if item.parent is not None else None,
-        resource=shared.clean_resource(holding, item.resource),
+        resource=shared.bare_resource(holding, item.resource),
         attributes=attributes,
         events=BoundedList(0),
         links=BoundedList(0),
@@ -80,6 +82,14 @@ def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
     )
 
 
+def _figures(holding: gate.Gate, attributes: Any) -> dict[str, Any]:
+    try:
+        return holding.redactor.skeleton(attributes)
+    except Exception as error:
+        failure.note("skeleton", error)
+        return {}
+
+
 def patched_encode_logs(original: Callable[..., Any]) -> Callable[..., Any]:
     """``_encode_resource_logs`` of the log encoder."""
 
@@ -89,9 +99,15 @@ def patched_encode_logs(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(batch)
         if holding.closed:
             return original([])
-        return original(
-            [item if log.has_passed(item.log_record) else _log_behind_wall(holding, item) for item in batch]
-        )
+        clean = []
+        for item in batch:
+            try:
+                passed = log.has_passed(item.log_record)
+            except Exception as error:
+                failure.note("encoder", error)
+                passed = False
+            clean.append(item if passed else _log_behind_wall(holding, item))
+        return original(clean)
 
     return _encode_resource_logs
 
@@ -110,11 +126,11 @@ def _log_behind_wall(holding: gate.Gate, item: Any) -> Any:
             timestamp=item.log_record.timestamp,
             observed_timestamp=item.log_record.observed_timestamp,
             severity_number=item.log_record.severity_number,
-            attributes={REDACTED: True, FAILSAFE: True},
+            attributes={**_figures(holding, item.log_record.attributes), REDACTED: True, FAILSAFE: True},
         )
         made.trace_id, made.span_id = item.log_record.trace_id, item.log_record.span_id
         made.trace_flags = item.log_record.trace_flags
-        return ReadableLogRecord(made, shared.clean_resource(holding, item.resource), shared.EMPTY_SCOPE)
+        return ReadableLogRecord(made, shared.bare_resource(holding, item.resource), shared.EMPTY_SCOPE)
 
 
 def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,16 +138,20 @@ def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
 
     def _encode_resource_metrics(resource_metrics: Any, resource_metrics_dict: Any) -> Any:
         holding = gate.current
-        if holding is None or metric.has_passed(resource_metrics):
+        if holding is None:
             return original(resource_metrics, resource_metrics_dict)
         if holding.closed:
             return None
         try:
-            data = MetricsData(resource_metrics=[resource_metrics])
+            if metric.has_passed(resource_metrics):
+                return original(resource_metrics, resource_metrics_dict)
+        except Exception as error:
+            failure.note("encoder", error)
+        data = MetricsData(resource_metrics=[resource_metrics])
+        try:
             cleaned = metric.clean_data(holding, data, passed=False)
         except Exception as error:
-            failure.note("metric", error)
-            return None
+            cleaned = metric.skeleton(holding, data, error, passed=False)
         for item in cleaned.resource_metrics:
             original(item, resource_metrics_dict)
         return None

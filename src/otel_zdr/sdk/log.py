@@ -92,7 +92,7 @@ def _clean_attributes(state: LogState, attributes: Any, limit: int | None) -> Re
 def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
     """A new record with the cleaned parts of ``record``."""
     holding, removed = state.gate, state.removed
-    redactor = state.redactor = holding.redactor_for(state.workspaces)
+    redactor = state.redactor = holding.redactor_for(state.everyone)
     raw_attributes = record.attributes
     made = LogRecord(
         timestamp=record.timestamp,
@@ -112,6 +112,7 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     )
     if raw_attributes and holding.retains:
         eligibility.hold(state, raw_attributes)
+        state.served = eligibility.served_in(record.context)
     attributes = _clean_attributes(state, raw_attributes, None)
     debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
     made.attributes = attributes  # type: ignore[assignment]
@@ -161,7 +162,7 @@ def _redact_written(written: Any, state: LogState) -> None:
     """Clean a raw record in place: it is the gate's own copy, not the caller's."""
     record = written.log_record
     try:
-        redactor = state.redactor = state.gate.redactor_for(state.workspaces)
+        redactor = state.redactor = state.gate.redactor_for(state.everyone)
         removed = state.removed
         record.severity_text = redactor.severity_text(record.severity_text, removed)
         record.event_name = redactor.log_event_name(record.event_name, removed)
@@ -179,7 +180,14 @@ def _redact_written(written: Any, state: LogState) -> None:
         _skeletonise(written, state, error)
 
 
-def _skeletonise(written: Any, state: LogState, error: BaseException) -> None:
+class _Skeleton:
+    """What :func:`_skeletonise` asks of a state, where none could be made."""
+
+    def __init__(self, holding: gate.Gate) -> None:
+        self.gate, self.redactor = holding, holding.redactor
+
+
+def _skeletonise(written: Any, state: LogState | _Skeleton, error: BaseException) -> None:
     failure.note("log", error)
     record = written.log_record
     kept: dict[str, Any] = {}
@@ -195,9 +203,13 @@ def _skeletonise(written: Any, state: LogState, error: BaseException) -> None:
     if hasattr(record, "exception"):
         record.exception = None
     record.context = _NO_CONTEXT
-    written.resource = shared.clean_resource(state.gate, written.resource)
+    written.resource = shared.bare_resource(state.gate, written.resource)
     written.instrumentation_scope = shared.EMPTY_SCOPE
-    mark_passed(record)
+    try:
+        mark_passed(record)
+    except Exception as again:
+        # Not marked: the second wall looks at it once more.
+        failure.note("log", again)
 
 
 def cleaned_copy(
@@ -262,20 +274,22 @@ def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
             return
         if holding.closed:
             return
+        untouched = False
+        written: ReadWriteLogRecord | None = None
         try:
             if not _is_enabled(self):
                 return
             given = record if record is not None else None
             facts = shared.facts_of(holding, _resource_of(self, given))
             if holding.policy.nothing and not facts.forced:
-                original(self, record, **parts)
-                return
-            if given is None:
-                given = LogRecord(**parts)
-            written = _pass(self, given, holding, facts)
+                untouched = True
+            else:
+                written = _pass(self, LogRecord(**parts) if given is None else given, holding, facts)
         except Exception as error:
             written = _skeleton(self, record, parts, holding, error)
-        if written is not None:
+        if untouched:
+            original(self, record, **parts)
+        elif written is not None:
             original(self, written)
 
     return emit
@@ -350,7 +364,7 @@ def _skeleton(
             if source is not None
             else parts.get("observed_timestamp"),
             severity_number=source.severity_number if source is not None else parts.get("severity_number"),
-            context=_span_only(get_current()),
+            context=_NO_CONTEXT,
             attributes=source.attributes if source is not None else parts.get("attributes"),
         )
         if source is not None:
@@ -360,7 +374,7 @@ def _skeleton(
                 source.trace_flags,
             )
         written = ReadWriteLogRecord(made, logger._resource, logger._instrumentation_scope)
-        _skeletonise(written, LogState(holding, None), error)
+        _skeletonise(written, _Skeleton(holding), error)
         return written
     except Exception as again:
         failure.note("log", again)

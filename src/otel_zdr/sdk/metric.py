@@ -206,19 +206,20 @@ def patched_collect(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self)
         if holding.closed:
             return None
+        passed = True
         try:
             _forget_stale_series(self, holding)
         except Exception as error:
             failure.note("metric", error)
-            return None
+            # What is stored may be raw: each point is looked at.
+            passed = False
         data = original(self)
         if data is None:
             return None
         try:
-            return clean_data(holding, data, passed=True)
+            return clean_data(holding, data, passed=passed)
         except Exception as error:
-            failure.note("metric", error)
-            return None
+            return skeleton(holding, data, error, passed=passed)
 
     return collect
 
@@ -231,8 +232,8 @@ def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
     before = storage.__dict__.get(_GATE_OF_SERIES)
     if before is holding:
         return
-    storage.__dict__[_GATE_OF_SERIES] = holding
     if holding.policy.nothing:
+        storage.__dict__[_GATE_OF_SERIES] = holding
         return
     with storage._lock:
         matches = list(storage._instrument_view_instrument_matches.items())
@@ -251,6 +252,8 @@ def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
                     holding.redactor.attributes(attributes, removed)
                     if removed or not _is_known(holding, instrument):
                         del series[key]
+    # Last: what failed half-way is done again.
+    storage.__dict__[_GATE_OF_SERIES] = holding
 
 
 def clean_data(holding: gate.Gate, data: MetricsData, *, passed: bool) -> MetricsData:
@@ -274,6 +277,40 @@ def clean_data(holding: gate.Gate, data: MetricsData, *, passed: bool) -> Metric
         object.__setattr__(cleaned, _PASSED, True)
         resource_metrics.append(cleaned)
     return MetricsData(resource_metrics=resource_metrics)
+
+
+def skeleton(holding: gate.Gate, data: MetricsData, error: Exception, *, passed: bool) -> MetricsData:
+    """What is left where :func:`clean_data` failed: the figures of known instruments, so no batch is lost."""
+    failure.note("metric", error)
+    return MetricsData(resource_metrics=[_skeleton(holding, item, passed) for item in data.resource_metrics])
+
+
+def _skeleton(holding: gate.Gate, item: Any, passed: bool) -> ResourceMetrics:
+    resource = shared.bare_resource(holding, item.resource)
+    scopes = []
+    for part in item.scope_metrics:
+        metrics = []
+        for metric in part.metrics:
+            try:
+                if passed or holding.redactor.knows_instrument(metric.name):
+                    points = [_skeleton_point(holding, metric.name, point) for point in metric.data.data_points]
+                    data = replace(metric.data, data_points=points)
+                    metrics.append(replace(metric, description="", unit="", data=data))
+            except Exception as error:
+                failure.note("metric", error)
+        scopes.append(ScopeMetrics(scope=shared.EMPTY_SCOPE, metrics=metrics, schema_url=""))
+    made = ResourceMetrics(resource=resource, scope_metrics=scopes, schema_url="")
+    object.__setattr__(made, _PASSED, True)
+    return made
+
+
+def _skeleton_point(holding: gate.Gate, name: str, point: Any) -> Any:
+    try:
+        clean = holding.redactor.measurement_attributes(dict(point.attributes or {}), {}, name)
+    except Exception as error:
+        failure.note("metric", error)
+        clean = {}
+    return replace(point, attributes=clean, exemplars=[])
 
 
 def has_passed(resource_metrics: Any) -> bool:

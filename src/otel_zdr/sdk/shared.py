@@ -75,6 +75,17 @@ def clean_resource(gate: Gate, resource: Resource | None) -> Resource:
         return Resource({})
 
 
+def bare_resource(gate: Gate, resource: Resource | None) -> Resource:
+    """As :func:`clean_resource`, for a skeleton: whatever fails, there is a resource."""
+    try:
+        return clean_resource(gate, resource)
+    except Exception:
+        return _EMPTY_RESOURCE
+
+
+_EMPTY_RESOURCE = Resource({})
+
+
 def _is_explicit_false(value: object) -> bool:
     if value is None or value is False:
         return True
@@ -151,3 +162,6 @@ def info_of(scope: InstrumentationScope | None) -> InstrumentationInfo | None:
     info = InstrumentationInfo.__new__(InstrumentationInfo)
     info._name, info._version, info._schema_url = scope.name, scope.version or "", scope.schema_url
     return info
+
+
+EMPTY_INFO = info_of(EMPTY_SCOPE)

@@ -122,6 +122,21 @@ class SpanState(ItemState):
         children.append(weakref.ref(child))
 
 
+class _LastState(SpanState):
+    """The state of a span whose own state could not be made: under ZDR, and nothing else is known."""
+
+    __slots__ = ()
+
+    def __init__(self, holding: gate.Gate) -> None:
+        self.gate, self.facts, self.redactor = holding, None, holding.redactor
+        self.removed = {}
+        self.workspaces = self.hints = self.caller = NOBODY
+        self.stamp, self.held, self.served, self.product = None, None, None, ""
+        self.server, self.failed, self.done, self.name_stands = False, True, False, True
+        self.verdict = identity.UNDER_ZDR
+        self.span, self.raw, self.children = _gone, None, None
+
+
 def _gone() -> None:
     return None
 
@@ -145,8 +160,8 @@ def _start(span: Any, holding: gate.Gate, original: Callable[..., None], argumen
         if ambient:
             state.workspaces |= ambient
             state.stamp = stamp
-        if state.workspaces:
-            state.redactor = holding.redactor_for(state.workspaces)
+        if holding.policy.uniform is None:
+            state.redactor = holding.redactor_for(state.everyone)
     else:
         _identify(state, attributes, None, arguments.get("parent"))
     if state.verdict == identity.UNDER_ZDR:
@@ -180,7 +195,7 @@ def _identify(
         if eligibility.is_product_under_zdr(holding, attributes):
             state.verdict = identity.UNDER_ZDR
     if state.verdict == identity.UNDER_ZDR:
-        state.redactor = holding.redactor_for(state.workspaces)
+        state.redactor = holding.redactor_for(state.everyone)
 
 
 def _inherit(state: SpanState, parent: trace_api.Span, context: SpanContext) -> None:
@@ -211,8 +226,8 @@ def _start_redacted(
     holding = state.gate
     redactor, removed = state.redactor, state.removed
     attributes = arguments.get("attributes")
-    if attributes and holding.retains:
-        eligibility.hold(state, attributes)
+    if holding.retains:
+        eligibility.hold(state, attributes or {})
     clean = redactor.attributes(attributes, removed, state.server) if attributes else {}
     # Not through the SDK's constructor, which would look at each value once more.
     arguments["attributes"] = None
@@ -313,7 +328,10 @@ def _show_clean(span: Any, state: SpanState) -> None:
 
 def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
     """Put a span under ZDR that was written before it was known to be."""
-    state.redactor = state.gate.redactor_for(state.workspaces)
+    state.redactor = state.gate.redactor_for(state.everyone)
+    if state.gate.retains:
+        shadow = getattr(span._attributes, "shadow", None)
+        eligibility.hold(state, (span._attributes if shadow is None else shadow)._dict)
     if not was_open:
         # What is visible is clean already; only the shadows have to go.
         _count_shadow(span, state)
@@ -342,7 +360,9 @@ def _count_shadow(span: Any, state: SpanState) -> None:
     if shadow is None:
         return
     state.removed.clear()
-    state.redactor.attributes(shadow._dict, state.removed, state.server)
+    # Once more and with the lists of the workspaces that are known now.
+    clean_values = state.redactor.attributes(shadow._dict, state.removed, state.server)
+    span._attributes._dict = StoredValues(clean_values)
     for name, clean in (("_events", _clean_event), ("_links", _clean_link)):
         hidden = getattr(getattr(span, name), "shadow", None)
         for item in hidden or ():
@@ -609,37 +629,46 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
 
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
-    eligibility.describe(state, attributes)
+    eligibility.describe(state, attributes, span._attributes.max_value_len)
     evidence.mark(state.gate, attributes, state.removed, "span", failed=state.failed, product=state.product)
     state.done = True
 
 
-def _skeletonise(span: Any, state: SpanState, error: BaseException) -> None:
-    """Reduce a span that could not be cleaned to ids, times, kind, status code and exact usage keys."""
+def _skeletonise(
+    span: Any, state: SpanState, error: BaseException, given: Mapping[str, Any] | None = None
+) -> None:
+    """Reduce a span that could not be cleaned to ids, times, kind, status code and exact usage keys.
+
+    ``given``: the attributes it was to start with, if they are not stored yet.
+    """
     failure.note("span", error)
     state.failed = True
     state.verdict = identity.UNDER_ZDR
     state.raw = None
     kept: dict[str, Any] = {}
     try:
-        kept = state.redactor.skeleton(span._attributes)
+        kept = state.redactor.skeleton(span._attributes if given is None else given)
     except Exception as again:
         failure.note("skeleton", again)
     kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
-    attributes = RedactingAttributes.holding(state, kept, None)
-    attributes._immutable = span._end_time is not None
+    # Made of as little as can be: what failed may be a part of the usual way.
+    attributes: Any = BoundedAttributes(None, None, immutable=span._end_time is not None)
+    attributes._dict = kept
+    attributes.state = state
+    attributes.__class__ = RedactingAttributes
     span._attributes = attributes
     for name in ("_events", "_links"):
         maxlen = getattr(getattr(getattr(span, name, None), "_dq", None), "maxlen", None)
         empty = _NothingStored(maxlen)
+        empty.state = state
         setattr(span, name, empty)
     span._name = _KINDS.get(span._kind, "internal")
     state.name_stands = True
     if span._status is not None:
         span._status = Status(span._status.status_code)
-    span._resource = shared.clean_resource(state.gate, span._resource)
+    span._resource = shared.bare_resource(state.gate, span._resource)
     span._instrumentation_scope = shared.EMPTY_SCOPE
-    span._instrumentation_info = shared.info_of(shared.EMPTY_SCOPE)
+    span._instrumentation_info = shared.EMPTY_INFO
     if span._context is not None and span._context.trace_state:
         span._context = _bare(span._context)
     if span._parent is not None and span._parent.trace_state:
@@ -724,11 +753,12 @@ def _is_forced(holding: gate.Gate, resource: Any) -> bool:
 def _start_skeleton(
     span: Any, holding: gate.Gate, original: Callable[..., None], arguments: dict[str, Any], error: Exception
 ) -> None:
+    given = arguments.get("attributes")
     arguments.update(attributes=None, links=(), events=None)
-    state = SpanState(holding, None, span)
+    state = _LastState(holding)
     original(span, **arguments)
     span.__dict__[STATE] = state
-    _skeletonise(span, state, error)
+    _skeletonise(span, state, error, given)
 
 
 def patched_start(original: Callable[..., None]) -> Callable[..., None]:
@@ -815,9 +845,13 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
                 _skeletonise(self, state, error)
         readable = original(self)
         if state is not None or (holding is not None and holding.policy.nothing):
-            if state is not None and self._end_time is not None:
-                _detach(readable)
-            mark_passed(readable)
+            try:
+                if state is not None and self._end_time is not None:
+                    _detach(readable)
+                mark_passed(readable)
+            except Exception as error:
+                # Not marked: the second wall looks at it once more.
+                failure.note("span", error)
         return readable
 
     return _readable_span
@@ -900,7 +934,10 @@ def patched_set_status(original: Callable[..., None]) -> Callable[..., None]:
         if self._status is not None and self._status.status_code is code and raw is not None:
             raw.status = status if isinstance(status, Status) else Status(code, text)
         if text:
-            _count(state, "error_text")
+            try:
+                _count(state, "error_text")
+            except Exception as error:
+                failure.note("evidence", error)
 
     return set_status
 

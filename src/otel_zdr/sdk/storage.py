@@ -126,7 +126,12 @@ class RedactingEvents(BoundedList[Any]):
             raw = getattr(item, "raw", item)
             if raw is not None:
                 self.shadow.append(raw)
-        clean = self.clean(item)
+        try:
+            clean = self.clean(item)
+        except Exception as error:
+            failure.note(self.state.signal, error)
+            self.state.failed = True
+            clean = None
         if clean is not None:
             super().append(clean)
 
