@@ -25,8 +25,10 @@ _SIGNALS = {
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request. `path`: its path or gRPC method, `body`: decompressed, `head`: what else the sender wrote (URL
-    and headers).
+    """One request.
+
+    Attributes:
+        path: of the URL, or the gRPC method. body: decompressed. head: what else the sender wrote.
     """
 
     path: str
