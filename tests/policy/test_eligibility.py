@@ -18,7 +18,7 @@ def chat(**more: object) -> dict[str, object]:
         "host": "server.address",
         "port": "server.port",
         "said": "gen_ai.provider.name",
-        "served": "otel_zdr.provider",
+        "stated": "otel_zdr.provider",
     }
     return {"gen_ai.operation.name": "chat", **{names[name]: value for name, value in more.items()}}
 
@@ -26,15 +26,15 @@ def chat(**more: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("attributes", "coverage", "reason"),
     [
-        (chat(host="api.inworld.ai", served="inworld"), "covered", ""),
-        (chat(host="API.Inworld.AI", served=["inworld", "inworld"]), "covered", ""),
-        (chat(host="127.0.0.1", port=8443, served="inworld"), "covered", ""),
-        (chat(host="127.0.0.1", port=8444, served="inworld"), "not_covered", "direct-vendor-call"),
-        (chat(host="127.0.0.1", served="inworld"), "not_covered", "direct-vendor-call"),
-        (chat(host="api.inworld.ai.evil.example", served="inworld"), "not_covered", "direct-vendor-call"),
-        (chat(host="api.inworld.ai", served="openai"), "not_covered", "third-party-model-provider"),
+        (chat(host="api.inworld.ai", stated="inworld"), "covered", ""),
+        (chat(host="API.Inworld.AI", stated=["inworld", "inworld"]), "covered", ""),
+        (chat(host="127.0.0.1", port=8443, stated="inworld"), "covered", ""),
+        (chat(host="127.0.0.1", port=8444, stated="inworld"), "not_covered", "direct-vendor-call"),
+        (chat(host="127.0.0.1", stated="inworld"), "not_covered", "direct-vendor-call"),
+        (chat(host="api.inworld.ai.evil.example", stated="inworld"), "not_covered", "direct-vendor-call"),
+        (chat(host="api.inworld.ai", stated="openai"), "not_covered", "third-party-model-provider"),
         (
-            chat(host="api.inworld.ai", served=["inworld", "openai"]),
+            chat(host="api.inworld.ai", stated=["inworld", "openai"]),
             "not_covered",
             "third-party-model-provider",
         ),
@@ -123,11 +123,11 @@ def test_provider_and_host_that_agree_prove_a_third_party(said: str, host: str) 
         chat(host="ec2-1-2-3-4.compute.amazonaws.com", said="aws.bedrock"),
         chat(host="127.0.0.1", said="openai"),
         chat(host="api.inworld.ai", said="openai"),
-        chat(host="api.inworld.ai", served="inworld"),
-        chat(host="api.inworld.ai", served=["openai", "inworld"]),
-        chat(host="api.inworld.ai", served=["openai", 7]),
-        chat(host="api.inworld.ai", served="auto"),
-        chat(host="api.inworld.ai", served=[]),
+        chat(host="api.inworld.ai", stated="inworld"),
+        chat(host="api.inworld.ai", stated=["openai", "inworld"]),
+        chat(host="api.inworld.ai", stated=["openai", 7]),
+        chat(host="api.inworld.ai", stated="auto"),
+        chat(host="api.inworld.ai", stated=[]),
         {"otel_zdr.product": "voice_cloning", "server.address": "api.cartesia.ai"},
         {
             "otel_zdr.product": "voice_cloning",
@@ -149,17 +149,61 @@ def test_anything_less_than_positive_proof_retains_nothing(attributes: dict[str,
 
 
 def test_the_responses_own_attempts_prove_a_third_party_behind_the_router() -> None:
-    found = judge(chat(host="api.inworld.ai", served=["groq", "openai"]), HOSTS)
+    found = judge(chat(host="api.inworld.ai"), HOSTS, served=("groq", "openai"))
     assert found is not None
-    assert found.retained == PROMPTS
+    assert (found.coverage, found.retained) == ("not_covered", PROMPTS)
+
+
+@pytest.mark.parametrize(
+    "stated", [{"otel_zdr.provider": "openai"}, {"otel_zdr.attempts": ("groq", "openai")}]
+)
+def test_attempts_that_only_attributes_speak_of_may_be_written_by_anybody(stated: dict[str, object]) -> None:
+    found = judge({**chat(host="api.inworld.ai", said="openai"), **stated}, HOSTS)
+    assert found is not None
+    assert (found.coverage, found.retained) == ("not_covered", frozenset())
+
+
+def test_what_the_response_says_counts_whatever_attributes_say() -> None:
+    forged = {**chat(host="api.inworld.ai", stated="openai"), "otel_zdr.attempts": ("openai",)}
+    found = judge(forged, HOSTS, served=("inworld",))
+    assert found is not None
+    assert (found.coverage, found.retained) == ("covered", frozenset())
 
 
 def test_a_hosted_model_whose_attempt_failed_has_had_the_prompt_all_the_same() -> None:
-    found = judge(
-        {**chat(host="api.inworld.ai", served="openai"), "otel_zdr.attempts": ("inworld", "openai")}, HOSTS
-    )
+    for served in (None, ("inworld", "openai")):
+        item = {**chat(host="api.inworld.ai", stated="openai"), "otel_zdr.attempts": ("inworld", "openai")}
+        found = judge(item, HOSTS, served=served)
+        assert found is not None
+        assert (found.coverage, found.retained) == ("not_covered", frozenset())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"net.peer.name": "api.inworld.ai"},
+        {"net.peer.name": "api.anthropic.com"},
+        {"gen_ai.system": "inworld"},
+        {"llm.provider": "inworld_ai"},
+        {"net.peer.name": 7},
+    ],
+)
+def test_keys_that_contradict_each_other_prove_nothing(more: dict[str, object]) -> None:
+    found = judge({**chat(host="api.openai.com", said="openai"), **more}, HOSTS)
     assert found is not None
-    assert (found.coverage, found.retained) == ("not_covered", frozenset())
+    assert found.retained == frozenset()
+
+
+def test_the_maker_of_a_model_may_be_named_beside_the_cloud_that_serves_it() -> None:
+    item = {
+        "openinference.span.kind": "LLM",
+        "llm.provider": "azure",
+        "llm.system": "openai",
+        "server.address": "ward.openai.azure.com",
+    }
+    found = judge(item, HOSTS)
+    assert found is not None
+    assert found.retained == PROMPTS
 
 
 def test_a_servers_own_address_is_no_proof_of_whom_it_called() -> None:

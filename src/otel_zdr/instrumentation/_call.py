@@ -36,7 +36,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 from . import _semconv as semconv
-from ._capture import Capture, content_allowed
+from ._capture import Capture, content_allowed, content_wanted
 from ._guard import CALL_KEY
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Call:
             gathered so far (usage, finish reasons, content) is written. Must not refer to the application's
             stream, or that is never collected.
         sending: how many frames are between `attach` and `detach` now.
+        served: the providers that the response says it went to; see `served_by`.
     """
 
     __slots__ = (
@@ -83,6 +84,7 @@ class Call:
         "_first",
         "_measured",
         "_open",
+        "_product",
         "_started",
         "_telemetry",
         "_tokens",
@@ -91,11 +93,18 @@ class Call:
         "context",
         "on_end",
         "sending",
+        "served",
         "span",
     )
 
     def __init__(
-        self, telemetry: Telemetry, span: Span, context: Context, capture: Capture, measured: dict[str, Any]
+        self,
+        telemetry: Telemetry,
+        span: Span,
+        context: Context,
+        capture: Capture,
+        measured: dict[str, Any],
+        product: str,
     ) -> None:
         self._telemetry = telemetry
         self._open = [None]  # popped once: the test and the set are one step, under every interpreter
@@ -109,7 +118,9 @@ class Call:
         self.context = set_span_in_context(span, context)
         self.sending = 0
         self.on_end: Callable[[Call], None] | None = None
-        self._wants = capture is not Capture.NO_CONTENT and content_allowed(self.context)
+        self.served: tuple[str, ...] | None = None
+        self._product = product
+        self._wants = capture is not Capture.NO_CONTENT and content_wanted(product, self.context)
 
     # the time the request is being sent
 
@@ -142,6 +153,16 @@ class Call:
         """Who served the call, when only the response tells."""
         self.span.set_attribute(semconv.PROVIDER_NAME, name)
         self._measured[semconv.PROVIDER_NAME] = name
+
+    def served_by(self, providers: tuple[str, ...]) -> None:
+        """Who served the call, every attempt, as the response itself says.
+
+        Kept beside the span, where nobody else can write: it decides what an ineligible call may retain.
+        """
+        self.served = providers
+        tell = getattr(sys.modules.get("otel_zdr.sdk.decision"), "served", None)
+        if tell is not None:
+            tell(self.span, providers)
 
     @property
     def provider_name(self) -> str:
@@ -217,7 +238,7 @@ class Call:
         """
         if not self._wants:
             return
-        if not content_allowed(self.context):
+        if not content_wanted(self._product, self.context):
             self._wants = False
             self._content = None
             return

@@ -68,6 +68,7 @@ def _parse(raw: str) -> Capture:
 
 
 _decision: Callable[[Context | None], bool] | None = None
+_wanted: Callable[[str, Context | None], bool] | None = None
 
 
 def content_allowed(context: Context | None = None) -> bool:
@@ -81,5 +82,18 @@ def content_allowed(context: Context | None = None) -> bool:
             # Late, because the edge imports the SDK, and an instrumentor must not.
             _decision = importlib.import_module("otel_zdr.sdk.decision").content_allowed
         return _decision(context) is True
+    except Exception:
+        return False
+
+
+def content_wanted(product: str, context: Context | None = None) -> bool:
+    """As `content_allowed`, for attributes of the call's span and its content event: also True where the
+    policy may retain them, which the gate decides by what the response proves. Never raises.
+    """
+    global _wanted
+    try:
+        if _wanted is None:
+            _wanted = importlib.import_module("otel_zdr.sdk.decision").content_wanted
+        return _wanted(product, context) is True
     except Exception:
         return False

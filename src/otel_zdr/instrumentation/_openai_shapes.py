@@ -190,6 +190,7 @@ def served_by(call: Call, response: Any) -> None:
     tried = dict.fromkeys((text(get(attempt, "provider")) or "unknown").lower() for attempt in attempts)
     if len(tried) > 1:
         call.set(semconv.ATTEMPTS, tuple(tried))
+    call.served_by(tuple(tried))
     call.response(model=get(served, "model"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from logging import getLogger
 from typing import Any
@@ -112,7 +113,7 @@ class Telemetry:
             if attributes:
                 start.update(attributes)
             span = self._tracer.start_span(name, now, kind=SpanKind.CLIENT, attributes=start)
-            return Call(self, span, now, capture_from_environment(), measured)
+            return Call(self, span, now, capture_from_environment(), measured, product)
         except Exception as exc:
             _log.debug("no span for a client call: %s", type(exc).__qualname__)
             return None
@@ -132,6 +133,10 @@ class Telemetry:
         for kind, count in tokens.items():
             self._tokens.record(count, {**measured, semconv.TOKEN_TYPE: kind}, call.context)
         if content:
+            about = getattr(sys.modules.get("otel_zdr.sdk.decision"), "about", None)
+            context = call.context
+            if call.served is not None and about is not None:
+                context = about(context, call.served)
             self._logger.emit(
-                event_name=semconv.DETAILS_EVENT, attributes={**measured, **content}, context=call.context
+                event_name=semconv.DETAILS_EVENT, attributes={**measured, **content}, context=context
             )

@@ -143,6 +143,7 @@ class _Voice:
         if call is None:
             return None
         _hints.tighten(call, voice=args[0] if args else kwargs.get("voice"), key=_api_key(kwargs))
+        call.served_by(("inworld",))
         if call.wants_content:
             given: list[Any] = []
             for name in self._texts:

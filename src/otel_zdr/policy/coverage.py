@@ -191,10 +191,14 @@ def _guarantee(asked: _Question, provider: str | None) -> dict[str, Any] | None:
     return None
 
 
-def retained_classes(product: str, provider: str | None) -> frozenset[str]:
+def retained_classes(product: str, provider: str | None, *, own: bool = False) -> frozenset[str]:
     """The content classes of the specification's "No" rows for a call through its API or to a third party.
 
     With ``OTEL_ZDR_INELIGIBLE=retain`` and positive proof of product and provider exactly these may stay.
+
+    Args:
+        own: the call is known to be of this product by its own request; then what goes by a more general
+            class (the message of a voice design is the description) counts too.
     """
     classes: set[str] = set()
     for (row_product, _), rows in _rows().items():
@@ -203,6 +207,8 @@ def retained_classes(product: str, provider: str | None) -> frozenset[str]:
                 others = row["providers"] == "others" and provider != INWORLD
                 if others or (row["providers"] != "others" and provider in row["providers"]):
                     classes.update(row.get("classes", ()))
+                    if own:
+                        classes.update(row.get("classes_of_own_calls", ()))
     return frozenset(classes)
 
 

@@ -2,7 +2,7 @@
 
 How the SDK edge uses it, when an item that is under ZDR ends::
 
-    found = eligibility.judge(clean, inworld_hosts, server=state.server)
+    found = eligibility.judge(clean, inworld_hosts, server=state.server, served=state.served)
     if found is not None:
         attributes["zdr.product"] = found.product
         attributes["zdr.coverage"] = found.coverage
@@ -49,6 +49,9 @@ ATTEMPTS = "otel_zdr.attempts"
 NO_RETENTION_HINT = "otel_zdr.request.no_retention_hint"
 _OPERATION = "gen_ai.operation.name"
 _PROVIDER_KEYS = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+_HOST_KEYS = ("server.address", "net.peer.name")
+#: Said by no key: it is no host name and no provider.
+_CONTRADICTION = "\0"
 _NOTHING: frozenset[str] = frozenset()
 _REMEMBERED = 1024
 #: The data by which a product is judged; all content of a product has the same status.
@@ -81,7 +84,11 @@ class Eligibility:
 
 
 def judge(
-    attributes: Mapping[str, object], inworld_hosts: frozenset[str], *, server: bool = False
+    attributes: Mapping[str, object],
+    inworld_hosts: frozenset[str],
+    *,
+    server: bool = False,
+    served: tuple[str, ...] | None = None,
 ) -> Eligibility | None:
     """Judge an item by its cleaned attributes; None where no product is recognised. Never raises.
 
@@ -89,6 +96,10 @@ def judge(
         attributes: of the item, after cleaning.
         inworld_hosts: ``OTEL_ZDR_INWORLD_HOSTS``, ``host`` or ``host:port`` in lower case.
         server: it is a span of kind SERVER or CONSUMER, whose ``server.address`` is not whom it called.
+        served: the providers in the response's own attempts, as the client instrumentation that read them
+            told the gate; for a call that has none, whom it went to. Anybody can write attributes of such
+            names: they are believed for the coverage, but where a call went through Inworld no prompt is
+            retained because of them.
     """
     try:
         get = attributes.get
@@ -97,15 +108,15 @@ def judge(
             return None
         host = port = None
         if not server:
-            host, port = get("server.address") or get("net.peer.name"), get("server.port")
-        served = get(ATTEMPTS) or get(PROVIDER)
-        said = next((value for key in _PROVIDER_KEYS if (value := get(key))), None)
+            host, port = _host([get(key) for key in _HOST_KEYS]), get("server.port")
+        stated = get(ATTEMPTS) or get(PROVIDER)
         question = (
             product,
-            host if isinstance(host, str) else None,
+            host,
             port if type(port) is int else None,
-            tuple(served) if isinstance(served, list | tuple) else served,
-            said if isinstance(said, str) else None,
+            served,
+            tuple(stated) if isinstance(stated, list | tuple) else stated,
+            _provider([get(key) for key in _PROVIDER_KEYS]),
             get(NO_RETENTION_HINT),
             inworld_hosts,
         )
@@ -121,6 +132,33 @@ def judge(
 
 
 _judged: dict[tuple[object, ...], Eligibility] = {}
+
+
+def _words(values: list[object]) -> list[str]:
+    return [
+        value.strip().lower() if isinstance(value, str) else _CONTRADICTION
+        for value in values
+        if value is not None and value != ""
+    ]
+
+
+def _host(values: list[object]) -> str | None:
+    """Whom the call went to; :data:`_CONTRADICTION` if the keys do not agree."""
+    hosts = _words(values)
+    if not hosts:
+        return None
+    return hosts[0] if len(set(hosts)) == 1 else _CONTRADICTION
+
+
+def _provider(values: list[object]) -> str | None:
+    """The provider as the item names it.
+
+    Others may be named beside it (who made the model that a cloud serves), but not beside Inworld.
+    """
+    names = [promise.provider_alias(word) for word in _words(values)]
+    if not names:
+        return None
+    return _CONTRADICTION if promise.INWORLD in names and len(set(names)) > 1 else names[0]
 
 
 def _product(own: object, operation: object, attributes: Mapping[str, object]) -> str | None:
@@ -142,34 +180,41 @@ def _judge(
     product: str,
     host: str | None,
     port: int | None,
-    served: object,
+    served: tuple[str, ...] | None,
+    stated: object,
     said: str | None,
     hint: object,
     inworld_hosts: frozenset[str],
 ) -> Eligibility:
-    if not host:
+    if not host or host is _CONTRADICTION:
         return Eligibility(product, promise.UNKNOWN, "host-is-not-known")
-    host = host.lower()
     if host in inworld_hosts or (port is not None and f"{host}:{port}" in inworld_hosts):
-        return _through_inworld(product, _names(served), said)
+        return _through_inworld(product, served, _names(stated), said)
     return _direct(product, host, said, hint)
 
 
-def _through_inworld(product: str, served: tuple[str, ...], said: str | None) -> Eligibility:
+def _through_inworld(
+    product: str, proven: tuple[str, ...] | None, stated: tuple[str, ...], said: str | None
+) -> Eligibility:
     # Who served it is what the response itself says. What an instrumentation says is the name of the client
     # library: a call to a router is "openai" to it.
     rows = [
         promise.coverage(product=product, data=_CONTENT[product], provider=provider)
-        for provider in served or (None,)
+        for provider in proven or stated or (None,)
     ]
     by_status = {row.status: row for row in rows}
     if promise.NOT_COVERED in by_status:
         row = by_status[promise.NOT_COVERED]
         # Where one of several attempts went to a covered provider, that one had the content too.
         retained = _NOTHING
-        if len(by_status) == 1 and _is_proof(product, served, said):
+        if len(by_status) == 1 and _is_proof(product, proven, said):
             retained = frozenset.intersection(
-                *(promise.retained_classes(product, row.provider or promise.INWORLD) for row in rows)
+                *(
+                    promise.retained_classes(
+                        product, row.provider or promise.INWORLD, own=proven is not None
+                    )
+                    for row in rows
+                )
             )
         return Eligibility(product, row.status, row.code, retained)
     if promise.UNKNOWN in by_status:
@@ -178,15 +223,14 @@ def _through_inworld(product: str, served: tuple[str, ...], said: str | None) ->
     return Eligibility(product, promise.COVERED)
 
 
-def _is_proof(product: str, served: tuple[str, ...], said: str | None) -> bool:
+def _is_proof(product: str, proven: tuple[str, ...] | None, said: str | None) -> bool:
     if product == "llm":
-        return bool(served)
+        return bool(proven)
     # Making voices is not eligible at Inworld; whoever else is named, it is another product.
-    return said is None or promise.provider_alias(said.lower()) == promise.INWORLD
+    return said is None or said == promise.INWORLD
 
 
-def _direct(product: str, host: str, said: str | None, hint: object) -> Eligibility:
-    provider = promise.provider_alias(said.strip().lower()) if said else None
+def _direct(product: str, host: str, provider: str | None, hint: object) -> Eligibility:
     if product == "llm":
         if provider is not None and _is_host_of(provider, host):
             row = promise.coverage(product=product, data="prompt", provider=provider)

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
-from otel_zdr.sdk import failure, gate, identity
+from otel_zdr.sdk import eligibility, failure, gate, identity
 from otel_zdr.workspaces import normalise
 
 
@@ -48,6 +48,44 @@ def content_allowed(context: Context | None = None) -> bool:
     except Exception as error:
         failure.note("decision", error)
         return False
+
+
+def content_wanted(product: str, context: Context | None = None) -> bool:
+    """Whether content is worth putting on a call's span: it may leave, or the policy may retain it.
+
+    Where it only may be retained, the gate decides when the span ends, by what the response proves; until
+    then nobody else can read it. False for products of which nothing is ever retained. Never raises.
+    """
+    if content_allowed(context):
+        return True
+    holding = gate.current
+    if holding is None or holding.closed or not holding.retains or product not in _WITH_NO_ROWS:
+        return False
+    try:
+        state = getattr(trace_api.get_current_span(context), "__dict__", {}).get("_otel_zdr")
+        return state is not None and holding.policy.retains_ineligible(state.everyone, product)
+    except Exception as error:
+        failure.note("decision", error)
+        return False
+
+
+#: Products with rows of the specification that say "No".
+_WITH_NO_ROWS = frozenset(("llm", "voice_cloning", "voice_design"))
+
+
+def served(span: Any, providers: Iterable[str]) -> None:
+    """What a response itself says of who served the call of ``span``, every attempt. Never raises."""
+    try:
+        state = getattr(span, "__dict__", {}).get("_otel_zdr")
+        if state is not None:
+            eligibility.served_by(state, providers)
+    except Exception as error:
+        failure.note("decision", error)
+
+
+def about(context: Context, providers: tuple[str, ...]) -> Context:
+    """The context of a log record about a call that these providers served, as its response said."""
+    return eligibility.with_served(context, providers)
 
 
 def _global_resource() -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import context as context_api
 from opentelemetry.attributes import BoundedAttributes
 
 from otel_zdr import catalogue
@@ -18,7 +19,9 @@ from otel_zdr.policy.eligibility import RETAINABLE
 from otel_zdr.policy.evidence import COVERAGE, COVERAGE_REASON, PRODUCT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from opentelemetry.context import Context
 
     from otel_zdr.sdk.gate import Gate
     from otel_zdr.sdk.state import ItemState
@@ -41,7 +44,7 @@ def is_product_under_zdr(gate: Gate, attributes: Mapping[str, Any]) -> bool:
 
 def hold(state: ItemState, attributes: Mapping[str, Any]) -> None:
     """Keep the raw values that may turn out to be retained, where the policy retains any."""
-    if not state.gate.policy.retains_ineligible(state.workspaces, None):
+    if not state.gate.policy.retains_ineligible(state.everyone, None):
         return
     held = state.held if state.held is not None else {}
     state.held = held
@@ -59,10 +62,15 @@ def hold_one(state: ItemState, key: Any, value: Any) -> None:
         held[key] = (rule.content_class, value)
 
 
-def describe(state: ItemState, attributes: dict[str, Any]) -> None:
-    """Write product and coverage into an item's cleaned attributes; give back what is provably not eligible."""
+def describe(state: ItemState, attributes: dict[str, Any], max_length: int | None = None) -> None:
+    """Write product and coverage into an item's cleaned attributes; give back what is provably not eligible.
+
+    ``max_length``: the SDK's limit for attribute values, in characters.
+    """
     held, state.held = state.held, None
-    found = eligibility.judge(attributes, state.gate.inworld_hosts, server=state.server)
+    found = eligibility.judge(
+        attributes, state.gate.inworld_hosts, server=state.server, served=state.served
+    )
     if found is None:
         return
     state.product = found.product
@@ -74,15 +82,19 @@ def describe(state: ItemState, attributes: dict[str, Any]) -> None:
     if found.advice and found.advice not in _advised and len(_advised) < 64:
         _advised.add(found.advice)
         _log.warning("a call of a workspace under zero data retention lacks its privacy hint: %s", found.advice)
-    if held and found.retained and state.gate.policy.retains_ineligible(state.workspaces, found.product):
-        _give_back(state, attributes, held, found.retained)
+    if held and found.retained and state.gate.policy.retains_ineligible(state.everyone, found.product):
+        _give_back(state, attributes, held, found.retained, max_length)
 
 
 def _give_back(
-    state: ItemState, attributes: dict[str, Any], held: dict[str, tuple[str, Any]], retained: frozenset[str]
+    state: ItemState,
+    attributes: dict[str, Any],
+    held: dict[str, tuple[str, Any]],
+    retained: frozenset[str],
+    max_length: int | None,
 ) -> None:
     raw = {key: value for key, (content_class, value) in held.items() if content_class in retained}
-    for key, value in BoundedAttributes(None, raw, immutable=True).items():
+    for key, value in BoundedAttributes(None, raw, immutable=True, max_value_len=max_length).items():
         put(attributes, key, value)
         content_class = held[key][0]
         left = state.removed.get(content_class, 0) - 1
@@ -90,6 +102,25 @@ def _give_back(
             state.removed[content_class] = left
         else:
             state.removed.pop(content_class, None)
+
+
+def served_by(state: ItemState, providers: Iterable[str]) -> None:
+    """The response itself said who served the call of this item: the only proof where a router was called."""
+    state.served = tuple(providers)
+
+
+_SERVED = context_api.create_key("otel-zdr-served")
+
+
+def with_served(context: Context, providers: tuple[str, ...]) -> Context:
+    """A context for one log record about a call that these providers served."""
+    return context_api.set_value(_SERVED, providers, context)
+
+
+def served_in(context: Context | None) -> tuple[str, ...] | None:
+    """What :func:`with_served` put into the context of a log record."""
+    providers = context_api.get_value(_SERVED, context) if context is not None else None
+    return providers if isinstance(providers, tuple) else None
 
 
 def forget() -> None:

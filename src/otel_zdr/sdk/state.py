@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from otel_zdr.sdk import eligibility, identity
-from otel_zdr.workspaces import NOBODY, identify
+from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, identify
 
 if TYPE_CHECKING:
     from otel_zdr.redaction import Redactor
     from otel_zdr.sdk.gate import Gate
     from otel_zdr.sdk.shared import ResourceFacts
+
+_ONLY_UNREADABLE = frozenset((UNIDENTIFIED,))
 
 
 class ItemState:
@@ -27,6 +29,7 @@ class ItemState:
         failed: cleaning failed somewhere; the item says so.
         product: what the item is about, once it is known.
         held: raw values that the policy may retain at the end, by key, with their class.
+        served: the providers that the response says it went to, as a client instrumentation of ours read it.
     """
 
     __slots__ = (
@@ -39,6 +42,7 @@ class ItemState:
         "product",
         "redactor",
         "removed",
+        "served",
         "server",
         "stamp",
         "verdict",
@@ -59,12 +63,24 @@ class ItemState:
         self.failed = False
         self.product = ""
         self.held: dict[str, tuple[str, Any]] | None = None
+        self.served: tuple[str, ...] | None = None
         self.verdict = identity.UNDECIDED
 
     @property
     def watched(self) -> frozenset[str]:
         """The attribute keys whose values decide: see :meth:`learn`."""
         return self.gate.watched
+
+    @property
+    def everyone(self) -> frozenset[str]:
+        """All workspaces on whose terms the item is kept: of what survives, only what each of them allows.
+
+        A hint only tightens: beside it an item that nothing identifies counts as unidentified.
+        """
+        everyone = self.workspaces
+        if self.facts is not None and self.facts.workspaces:
+            everyone |= self.facts.workspaces
+        return (everyone or _ONLY_UNREADABLE) | self.hints if self.hints else everyone
 
     def learn(self, key: str, value: object) -> bool:
         """Take in what an attribute says of workspace or product. True: known not to be under ZDR."""

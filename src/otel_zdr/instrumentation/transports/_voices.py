@@ -24,6 +24,7 @@ def _operation(
         if call is None:
             return None
         _hints.tighten(call, voice=voice, key=request.key)
+        call.served_by((PROVIDER,))
         if call.wants_content:
             fields = request.fields(TEXT)
             texts = [pick(fields, name) for name in texts_in]
