@@ -65,7 +65,8 @@ class RedactingAttributes(BoundedAttributes):
             clean = REMOVED
         if clean is REMOVED:
             # A later value replaces an earlier one: what stands here is no longer true.
-            self._dict.pop(key, None)
+            if type(key) is str:
+                self._dict.pop(key, None)
             return
         with self._lock:
             stored = self._dict
