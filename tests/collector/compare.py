@@ -106,7 +106,12 @@ def _span(span: Any) -> Places:
 
 def _log(record: Any) -> Places:
     return {
-        "id": (record.trace_id.hex(), record.span_id.hex(), record.time_unix_nano, record.observed_time_unix_nano),
+        "id": (
+            record.trace_id.hex(),
+            record.span_id.hex(),
+            record.time_unix_nano,
+            record.observed_time_unix_nano,
+        ),
         "name": record.event_name,
         "severity": (record.severity_number, record.severity_text),
         "body": value_of(record.body) or None,
@@ -144,11 +149,20 @@ def differences(kind: str, python: list[Any], collector: list[Any]) -> list[tupl
         found.append(("items", [i.get("name") for i in left], [i.get("name") for i in right]))
         return found
     for one, other in zip(left, right, strict=True):
-        for place in sorted({*one, *other}):
-            if one.get(place) != other.get(place):
-                found.append((place, one.get(place), other.get(place)))
+        found += [
+            (place, one.get(place), other.get(place))
+            for place in sorted({*one, *other})
+            if one.get(place) != other.get(place)
+        ]
     return found
 
 
 def _order(places: Places) -> str:
-    return str((places.get("id"), places.get("name") if "points" in places else "", places.get("points"), places.get("attribute.order")))
+    return str(
+        (
+            places.get("id"),
+            places.get("name") if "points" in places else "",
+            places.get("points"),
+            places.get("attribute.order"),
+        )
+    )

@@ -159,7 +159,13 @@ class Collector:
                 self.process.kill()
                 self.process.wait()
 
-    def send(self, kind: str, body: bytes, content_type: str = "application/x-protobuf", headers: dict[str, str] | None = None) -> int:
+    def send(
+        self,
+        kind: str,
+        body: bytes,
+        content_type: str = "application/x-protobuf",
+        headers: dict[str, str] | None = None,
+    ) -> int:
         """The HTTP status that the receiver answers."""
         request = urllib.request.Request(
             f"{self.url}/v1/{kind}", body, {"Content-Type": content_type, **(headers or {})}
@@ -172,7 +178,9 @@ class Collector:
 
 
 @contextlib.contextmanager
-def running(binary: str, config: Path, folder: Path, **options: object) -> Iterator[tuple[Collector, Destination]]:
+def running(
+    binary: str, config: Path, folder: Path, **options: object
+) -> Iterator[tuple[Collector, Destination]]:
     destination = Destination()
     collector = Collector(binary, config, folder, destination=destination.url, **options)  # type: ignore[arg-type]
     try:

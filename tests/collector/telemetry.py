@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import uuid
 from typing import Any
 
@@ -123,9 +124,14 @@ class Everywhere:
             "gen_ai.usage.input_tokens": plant(place + " wrong type"),
             "gen_ai.request.model": ["a", plant(place + " list") + " text"],
             "gen_ai.usage.output_tokens": {"a": {"b": plant(place + " map")}},
-            "gen_ai.usage.raw": '{"note": "%s", "total_tokens": 7}' % plant(place + " usage json"),
-            "output.value": '{"usage": {"total_tokens": 7}, "choices": [{"text": "%s"}], "model": {"x": "%s"}}'
-            % (plant(place + " response"), plant(place + " response model")),
+            "gen_ai.usage.raw": json.dumps({"note": plant(place + " usage json"), "total_tokens": 7}),
+            "output.value": json.dumps(
+                {
+                    "usage": {"total_tokens": 7},
+                    "choices": [{"text": plant(place + " response")}],
+                    "model": {"x": plant(place + " response model")},
+                }
+            ),
             "service.name": plant(place + " bytes").encode(),
             "http.route": "/" + plant(place + " route") + " with text",
             "http.request.method": plant(place + " method"),
@@ -141,7 +147,8 @@ class Everywhere:
             "user.id": plant(place + " user"),
             "server.address": plant(place + " host") + " x",
             "tags": [{"deep": [plant(place + " deep")]}],
-            "gen_ai.response.id": base64.b64encode((plant(place + " base64") + " text").encode()).decode() + "==",
+            "gen_ai.response.id": base64.b64encode((plant(place + " base64") + " text").encode()).decode()
+            + "==",
             **self.who,
         }
 
@@ -182,8 +189,16 @@ class Everywhere:
                 plant("body"),
                 [plant("body list")],
                 plant("body bytes").encode(),
-                {"content": plant("body map"), "message": {"content": [{"text": plant("body deep")}]}, plant("body key"): 1},
-                {"index": plant("body type"), "finish_reason": plant("body enum"), "message.role": plant("body dot")},
+                {
+                    "content": plant("body map"),
+                    "message": {"content": [{"text": plant("body deep")}]},
+                    plant("body key"): 1,
+                },
+                {
+                    "index": plant("body type"),
+                    "finish_reason": plant("body enum"),
+                    "message.role": plant("body dot"),
+                },
             )
         ]
         request = logs(*records, resource=self.attributes("resource"))
@@ -192,14 +207,21 @@ class Everywhere:
 
     def metrics(self) -> Any:
         plant = self.plant
-        known = counter("gen_ai.client.token.usage", self.attributes("point"), description=plant("description"), unit=plant("unit") + " x")
+        known = counter(
+            "gen_ai.client.token.usage",
+            self.attributes("point"),
+            description=plant("description"),
+            unit=plant("unit") + " x",
+        )
         known.metadata.extend(pairs({plant("metadata key"): plant("metadata")}))
         exemplar = known.sum.data_points[0].exemplars.add(as_int=1, time_unix_nano=START)
         exemplar.filtered_attributes.extend(pairs(self.attributes("exemplar")))
         empty = Metric(name=plant("empty metric"), description=plant("empty description"))
         unset = Metric(name=plant("gauge without points"))
         unset.gauge.SetInParent()
-        request = metrics(known, counter(plant("instrument"), {}), empty, unset, resource=self.attributes("resource"))
+        request = metrics(
+            known, counter(plant("instrument"), {}), empty, unset, resource=self.attributes("resource")
+        )
         self._shared(request.resource_metrics[0], request.resource_metrics[0].scope_metrics[0])
         return request
 

@@ -45,9 +45,7 @@ def test_the_corpus_leaves_no_canary_and_the_tiers_agree(gateway: tuple[Collecto
 
     def arrived() -> bool:
         bodies.extend(destination.take())
-        return all(
-            sum(1 for _ in items(kind, parsed(bodies, kind))) >= expected[kind] for kind in REQUESTS
-        )
+        return all(sum(1 for _ in items(kind, parsed(bodies, kind))) >= expected[kind] for kind in REQUESTS)
 
     wait_until(arrived, 60, "the arrival of every item")
     time.sleep(0.5)
@@ -71,5 +69,6 @@ def test_the_corpus_leaves_no_canary_and_the_tiers_agree(gateway: tuple[Collecto
 def _encodings(canary: str) -> list[bytes]:
     """The canary in base64, at every alignment, without the characters its neighbours decide."""
     return [
-        base64.b64encode(b"\0" * shift + canary.encode() + b"\0\0\0")[4 if shift else 0 : 20] for shift in range(3)
+        base64.b64encode(b"\0" * shift + canary.encode() + b"\0\0\0")[4 if shift else 0 : 20]
+        for shift in range(3)
     ]

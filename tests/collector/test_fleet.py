@@ -111,7 +111,10 @@ def test_a_killed_gateway_loses_nothing_and_nothing_leaks(binary: str, tmp_path:
         binary,
         CONFIGS / "agent.yaml",
         tmp_path / "agent",
-        environment={"ZDR_GATEWAY": f"dns://127.0.0.1:{names.port}/gateway.test:{port}", "ZDR_GATEWAY_INSECURE": "true"},
+        environment={
+            "ZDR_GATEWAY": f"dns://127.0.0.1:{names.port}/gateway.test:{port}",
+            "ZDR_GATEWAY_INSECURE": "true",
+        },
     )
     content = canary()
     everybody = [agent, *gateways]
@@ -138,10 +141,15 @@ def test_a_killed_gateway_loses_nothing_and_nothing_leaks(binary: str, tmp_path:
             for kind, body in destination.take():
                 leaked += content.encode() in body
                 for request in parsed([(kind, body)], "traces"):
-                    seen.update(s.span_id for g in request.resource_spans for scope in g.scope_spans for s in scope.spans)
+                    seen.update(
+                        s.span_id
+                        for g in request.resource_spans
+                        for scope in g.scope_spans
+                        for s in scope.spans
+                    )
             return len(seen) >= load.taken
 
-        wait_until(all_arrived, 60 + SECONDS, "the arrival of every span")
+        wait_until(all_arrived, 180 + SECONDS, "the arrival of every span")
         assert {struct.unpack("!Q", each)[0] for each in seen} == set(range(1, load.taken + 1))
         assert leaked == 0
         for path in tmp_path.rglob("*"):

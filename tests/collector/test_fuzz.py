@@ -34,12 +34,14 @@ texts = st.one_of(
     st.just(PREFIX),
     st.text(max_size=20).map(lambda text: PREFIX + text),
     st.just(PREFIX * 3000),
-    st.just('{"usage": {"total_tokens": 1, "note": "%s"}, "x": [' % PREFIX),
-    st.just('{"usage": {"total_tokens": 1, "type": "%s", "a.b": null}, "model": null, "k": [[[1]]]}' % PREFIX),
-    st.just('["%s"]' % PREFIX),
-    st.just("[" * 5000 + '"%s"' % PREFIX),
+    st.just(f'{{"usage": {{"total_tokens": 1, "note": "{PREFIX}"}}, "x": ['),
+    st.just(
+        f'{{"usage": {{"total_tokens": 1, "type": "{PREFIX}", "a.b": null}}, "model": null, "k": [[[1]]]}}'
+    ),
+    st.just(f'["{PREFIX}"]'),
+    st.just("[" * 5000 + f'"{PREFIX}"'),
     st.just(""),
-    st.just('{"usage":' * 60 + '{"total_tokens": 5, "x": "%s"}' % PREFIX + "}" * 60),
+    st.just('{"usage":' * 60 + f'{{"total_tokens": 5, "x": "{PREFIX}"}}' + "}" * 60),
 )
 scalars = st.one_of(
     texts,
@@ -73,9 +75,25 @@ def broken(message: Any) -> bytes:
 @settings(
     max_examples=120, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=False
 )
-@given(own=attributes, shared=attributes, name=texts, body=values, broken_text=st.booleans(), twice=keys, depth=st.integers(0, 40))
+@given(
+    own=attributes,
+    shared=attributes,
+    name=texts,
+    body=values,
+    broken_text=st.booleans(),
+    twice=keys,
+    depth=st.integers(0, 20),
+)
 def _send(
-    collector: Collector, sent: list[int], own: Any, shared: Any, name: str, body: Any, broken_text: bool, twice: str, depth: int
+    collector: Collector,
+    sent: list[int],
+    own: Any,
+    shared: Any,
+    name: str,
+    body: Any,
+    broken_text: bool,
+    twice: str,
+    depth: int,
 ) -> None:
     own = {**own, "tags": deep(depth)}
     made = span(own, name)
@@ -86,7 +104,13 @@ def _send(
     made.kind = depth % 8  # type: ignore[assignment]
     made.events.add(name=name[:500]).attributes.extend(pairs(own))
     made.links.add(trace_id=b"1" * 16, span_id=b"1" * 8).attributes.extend(pairs(shared))
-    record = LogRecord(time_unix_nano=1, severity_text=name[:300], event_name=name[:300], body=value(body), attributes=pairs(own))
+    record = LogRecord(
+        time_unix_nano=1,
+        severity_text=name[:300],
+        event_name=name[:300],
+        body=value(body),
+        attributes=pairs(own),
+    )
     unset = Metric(name=name[:100], description=name[:300])
     point = counter("gen_ai.client.token.usage", own, unit=name[:20], description=name[:300])
     point.sum.data_points[0].exemplars.add(as_int=1).filtered_attributes.extend(pairs(shared))
@@ -100,7 +124,9 @@ def _send(
     sent.append(1)
 
 
-def test_nothing_that_can_be_sent_leaks_is_refused_or_breaks_it(gateway: tuple[Collector, Destination]) -> None:
+def test_nothing_that_can_be_sent_leaks_is_refused_or_breaks_it(
+    gateway: tuple[Collector, Destination],
+) -> None:
     collector, destination = gateway
     destination.take()
     sent: list[int] = []
@@ -109,7 +135,9 @@ def test_nothing_that_can_be_sent_leaks_is_refused_or_breaks_it(gateway: tuple[C
 
     def arrived() -> bool:
         bodies.extend(destination.take())
-        spans = sum(len(s.spans) for r in parsed(bodies, "traces") for g in r.resource_spans for s in g.scope_spans)
+        spans = sum(
+            len(s.spans) for r in parsed(bodies, "traces") for g in r.resource_spans for s in g.scope_spans
+        )
         return spans >= len(sent)
 
     wait_until(arrived, 60, "the arrival of every span")

@@ -22,7 +22,11 @@ from tests.collector.telemetry import METADATA, canary, span, traces
 
 def ids_in(bodies: list[tuple[str, bytes]]) -> list[bytes]:
     return [
-        s.span_id for r in parsed(bodies, "traces") for g in r.resource_spans for scope in g.scope_spans for s in scope.spans
+        s.span_id
+        for r in parsed(bodies, "traces")
+        for g in r.resource_spans
+        for scope in g.scope_spans
+        for s in scope.spans
     ]
 
 
@@ -80,7 +84,8 @@ def test_the_queue_on_disk_holds_no_content_and_survives_a_kill(binary: str, tmp
     content = canary()
     model = "model-" + canary()
     made = [
-        span({**METADATA, "gen_ai.request.model": model, "gen_ai.input.messages": content * 50}) for _ in range(500)
+        span({**METADATA, "gen_ai.request.model": model, "gen_ai.input.messages": content * 50})
+        for _ in range(500)
     ]
     try:
         collector.start()
@@ -106,12 +111,25 @@ def test_the_queue_on_disk_holds_no_content_and_survives_a_kill(binary: str, tmp
         destination.close()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: no certificate for the test")
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="openssl is not installed: no certificate for the test"
+)
 def test_a_secured_receiver_takes_nothing_without_the_token(binary: str, tmp_path: Path) -> None:
     certificate, key, token = tmp_path / "tls.crt", tmp_path / "tls.key", tmp_path / "token"
     subprocess.run(
         [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+            ),
             *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,

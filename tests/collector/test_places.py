@@ -12,7 +12,18 @@ from otel_zdr.collector import generate
 from otel_zdr.settings import Settings
 from tests.collector.compare import attributes_of
 from tests.collector.running import REQUESTS, Collector, Destination, parsed, running, wait_until
-from tests.collector.telemetry import METADATA, Everywhere, canary, counter, leaks, logs, metrics, span, traces, value
+from tests.collector.telemetry import (
+    METADATA,
+    Everywhere,
+    canary,
+    counter,
+    leaks,
+    logs,
+    metrics,
+    span,
+    traces,
+    value,
+)
 
 Both = tuple[Collector, Destination]
 
@@ -49,7 +60,7 @@ def spans_of(requests: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("kind", list(REQUESTS))
 def test_no_place_lets_content_through(kind: str, gateway: Both) -> None:
-    collector, destination = gateway
+    collector, _ = gateway
     planted = Everywhere()
     request = getattr(planted, kind)()
     group = request.ListFields()[0][1][0]
@@ -189,12 +200,19 @@ def test_operators_keep_keys_and_names(listed: Both) -> None:
         spans_of(export(listed, "traces", traces(span(attributes, name))))[0]
         for name in ("acme.job", "acme.jobs.nightly", "acme.other")
     )
-    assert attributes_of(first.attributes) == {"workspace.id": "clinic-7", "acme.room": "r1", "acme.floor.plan": "p-2"}
+    assert attributes_of(first.attributes) == {
+        "workspace.id": "clinic-7",
+        "acme.room": "r1",
+        "acme.floor.plan": "p-2",
+    }
     assert (first.name, second.name, third.name) == ("acme.job", "acme.jobs.nightly", "client")
 
 
 def test_measurements_of_unknown_instruments_go_for_those_under_zdr_only(listed: Both) -> None:
-    strict, free = counter("acme.secret", {"workspace.id": "clinic-7"}), counter("acme.open", {"workspace.id": "studio"})
+    strict, free = (
+        counter("acme.secret", {"workspace.id": "clinic-7"}),
+        counter("acme.open", {"workspace.id": "studio"}),
+    )
     known = counter("gen_ai.client.token.usage", {"workspace.id": "clinic-7", "note": canary()})
     arrived = export(listed, "metrics", metrics(strict, free, known))
     names = {m.name for r in arrived for g in r.resource_metrics for s in g.scope_metrics for m in s.metrics}
@@ -237,7 +255,9 @@ def test_trusted_marks_keep_what_has_the_shape_of_a_name(binary: str, tmp_path: 
     config.write_text(generate(Settings(), "gateway", trust_sdk_marks=True))
     gone = canary()
     with running(binary, config, tmp_path) as both:
-        marked = span({"zdr.redacted": True, "zdr.removed": ["prompt:2"], "gen_ai.input.messages": gone}, "my_function")
+        marked = span(
+            {"zdr.redacted": True, "zdr.removed": ["prompt:2"], "gen_ai.input.messages": gone}, "my_function"
+        )
         unmarked = span({"zdr.removed": ["prompt:2"]}, "my_function")
         prose = span({"zdr.redacted": True}, f"a name of far too many words: {gone}")
         arrived = {s.span_id: s for s in spans_of(export(both, "traces", traces(marked, unmarked, prose)))}

@@ -27,7 +27,9 @@ EVIDENCE = (
 )
 
 
-def clean_odd(target: str, cache: str, keys: Keys, server: str | None = None, trusted: bool = False) -> Iterator[str]:
+def clean_odd(
+    target: str, cache: str, keys: Keys, server: str | None = None, trusted: bool = False
+) -> Iterator[str]:
     """Statements that clean an item's map ``target`` which the short way has found odd.
 
     The short way has left in it, under names of our own: the listed keys of plain shapes, those of them that
@@ -47,7 +49,9 @@ def clean_odd(target: str, cache: str, keys: Keys, server: str | None = None, tr
         shaped[shape] = f'{cache}["{shape}"]'
         yield f"set({shaped[shape]}, {plain})"
         yield f"keep_keys({shaped[shape]}, {texts(keys.by_shape.get(shape, ()))})"
-    others = " and ".join(f"{part}[k] == nil" for part in (figures, shaped[shapes.TOKENS], shaped[shapes.TOKEN]))
+    others = " and ".join(
+        f"{part}[k] == nil" for part in (figures, shaped[shapes.TOKENS], shaped[shapes.TOKEN])
+    )
     yield f"set({plain}, Filter({plain}, (k, v) => ({others} and {values.scalar('v')})))"
     yield f"set({figures}, Filter({figures}, (k, v) => ({times}[k] == nil and {values.usage('v')})))"
     for shape, part in shaped.items():
@@ -115,12 +119,17 @@ def closed_condition(keys: Keys) -> str:
 def unlisted(keys: Keys) -> str:
     """What may stay of a key ``k`` that is not plain: of a closed shape, with an index, below a kept prefix,
     or spelt in words of the vocabulary."""
-    figures = all_of(any_of(values.usage("v"), values.structure("v")), any_of(spellings.figure("k"), spellings.below_kept_prefix("k")))
+    figures = all_of(
+        any_of(values.usage("v"), values.structure("v")),
+        any_of(spellings.figure("k"), spellings.below_kept_prefix("k")),
+    )
     reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
     stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
     named = all_of(any_of(all_of(values.tokens("v"), f"not {reason}"), stopped), spellings.named("k"))
-    indexed = all_of("IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed))
+    indexed = all_of(
+        "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
+    )
     spelt = all_of("Len(k) <= 200", any_of(figures, named), f"not {match('k', keys.denied)}")
     return any_of(closed_condition(keys), spelt, indexed, *([_kept(keys)] if keys.kept_prefixes else []))
 

@@ -79,12 +79,17 @@ def _leaf() -> str:
     """Whether a flat leaf stays: ``k`` its path, behind a letter that says what it is a part of."""
     snake = "ToSnakeCase(k)"
     numbers = [match("k", _PARAMETER)]
-    for patterns in _NUMBERS.values():
-        if patterns:
-            numbers.append(all_of(*(match(snake, pattern) for pattern in patterns)))
+    numbers += [
+        all_of(*(match(snake, pattern) for pattern in patterns)) for patterns in _NUMBERS.values() if patterns
+    ]
     return any_of(
         all_of(values.number("v"), "Len(k) <= 255", any_of(*numbers)),
-        all_of("IsString(v)", "Len(v) <= 128", "Len(k) <= 255", match('Concat([k, v], "=")', f"^(?:{'|'.join(_TEXTS)})$")),
+        all_of(
+            "IsString(v)",
+            "Len(v) <= 128",
+            "Len(k) <= 255",
+            match('Concat([k, v], "=")', f"^(?:{'|'.join(_TEXTS)})$"),
+        ),
         all_of("IsBool(v)", match("k", _FLAGS)),
     )
 
@@ -94,7 +99,7 @@ def _tells(value: str) -> str:
 
     An id that only a vendor's API makes, beside a model, is evidence too.
     """
-    identified = all_of("k == \"id\"", match("z", f"^{_RESPONSE_ID}$"))
+    identified = all_of('k == "id"', match("z", f"^{_RESPONSE_ID}$"))
     return any_of(
         f"Any({value}, (_, z) => not IsString(z))",
         f"Any({value}, (k, z) => ({identified})) and Any({value}, (k, _) => {match('k', f'^{words(p._MODEL_KEYS)}$')})",

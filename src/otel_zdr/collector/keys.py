@@ -103,7 +103,7 @@ def _kept_rule(rule: Rule | None) -> Rule:
 
 
 def _indices(key: str) -> str:
-    return r"\.".join("[0-9]+" if part == _INDEX else re.escape(part) for part in key.split("."))
+    return r"\.".join(lookup.INDEX if part == _INDEX else re.escape(part) for part in key.split("."))
 
 
 def _has_index(key: str) -> bool:
@@ -117,7 +117,9 @@ def _denied(rules: dict[str, Rule]) -> str:
     """
     known = catalogue._lookup
     spelt = {key for key, rule in rules.items() if not rule.keep and vocabulary.classify(key, known.words)}
-    parents = {".".join(parts[:n]) for key in rules for parts in [key.split(".")] for n in range(1, len(parts))}
+    parents = {
+        ".".join(parts[:n]) for key in rules for parts in [key.split(".")] for n in range(1, len(parts))
+    }
     below = {
         key
         for key, rule in rules.items()

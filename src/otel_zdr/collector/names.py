@@ -20,7 +20,9 @@ _SERVER_PART = words(naming._SERVER_PARTS)
 def _listed(keep_names: tuple[str, ...]) -> list[str]:
     """Expressions of the operator's names; still token-shaped."""
     exact = [name for name in keep_names if not name.endswith(".*")]
-    prefixes = [re.escape(name[:-1]) + "(?:/?[A-Za-z0-9._:@+-])+/?" for name in keep_names if name.endswith(".*")]
+    prefixes = [
+        re.escape(name[:-1]) + "(?:/?[A-Za-z0-9._:@+-])+/?" for name in keep_names if name.endswith(".*")
+    ]
     return [words(exact)] * bool(exact) + prefixes
 
 
@@ -104,7 +106,13 @@ def scope_name(keep_names: tuple[str, ...]) -> str:
 def is_instrument(path: str, keep_names: tuple[str, ...]) -> str:
     known = "|".join((words(names.INSTRUMENTS | _OWN), *_listed(keep_names)))
     token = match(path, f"^{values.TOKEN}$")
-    return all_of(f"Len({path}) <= 128", any_of(match(path, f"^(?:{known})$"), all_of(token, any_of(spellings.figure(path), spellings.operational(path)))))
+    return all_of(
+        f"Len({path}) <= 128",
+        any_of(
+            match(path, f"^(?:{known})$"),
+            all_of(token, any_of(spellings.figure(path), spellings.operational(path))),
+        ),
+    )
 
 
 def trusted_name(name: str, attributes: str) -> str:

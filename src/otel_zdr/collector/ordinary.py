@@ -19,14 +19,28 @@ from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 _TEXTUAL = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
 #: Removed keys of these are not worth their place in the file: the long look at unlisted keys drops them too.
 _RARE = (
-    *("crewai.", "lk.", "mcp.", "microsoft.", "haystack.", "adk.", "flue.", "sentry.", "grpc.", "guard.", "vcs."),
+    *(
+        "crewai.",
+        "lk.",
+        "mcp.",
+        "microsoft.",
+        "haystack.",
+        "adk.",
+        "flue.",
+        "sentry.",
+        "grpc.",
+        "guard.",
+        "vcs.",
+    ),
     *("gen_ai.framework.", "gen_ai.guardrail.", "gen_ai.openai.", "gen_ai.browser.", "gen_ai.crawl."),
     *("gen_ai.computer_use.", "gen_ai.voice.", "gen_ai.memory.", "gen_ai.action.", "gen_ai.reranker."),
 )
 _NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER)
 
 
-def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = None, trusted: bool = False) -> Iterator[str]:
+def clean_ordinary(
+    target: str, cache: str, keys: Keys, server: str | None = None, trusted: bool = False
+) -> Iterator[str]:
     """Statements that clean ``target`` if it is ordinary, and else leave it raw with the mark ``ODD``."""
     raw, odd = f'{cache}["raw"]', f'{cache}["odd"]'
     dropped, new, kept = f'{cache}["dropped"]', f'{cache}["new"]', f'{cache}["kept"]'
@@ -47,9 +61,7 @@ def clean_ordinary(target: str, cache: str, keys: Keys, server: str | None = Non
     yield f"set({kept}, Filter({kept}, (k, _) => {pruned}[k] == nil)) where {new} != nil"
     yield f"set({odd}, true) where {new} != nil and Len({pruned}) > 0"
     yield f"set({odd}, true) where {new} != nil and Any({new}, (k, v) => {_long_way(keys, trusted)})"
-    items = all_of(
-        "IsList(v)", f"Len(v) <= {shapes.MAX_TOKENS}", f"All(v, (_, e) => ({values.token('e')}))"
-    )
+    items = all_of("IsList(v)", f"Len(v) <= {shapes.MAX_TOKENS}", f"All(v, (_, e) => ({values.token('e')}))")
     fits = any_of(values.token("v"), "IsInt(v)", "IsDouble(v)", "IsBool(v)", items)
     yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {fits})"
     yield f'set({cache}["figures"], {target})'

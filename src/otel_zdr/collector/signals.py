@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from otel_zdr.collector import json_values, names, values
 from otel_zdr.collector.attributes import clean_odd, clean_shared
 from otel_zdr.collector.keys import NAME, ODD, REDACTED, STATE, Keys
-from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.collector.ordinary import clean_ordinary
+from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.collector.who import Who, decide_item, note_mixed, shared_is_clean
 from otel_zdr.policy import evidence
 from otel_zdr.redaction import frames, naming, redactor
@@ -22,14 +22,13 @@ from otel_zdr.redaction import frames, naming, redactor
 DROPPED = "zdr.collector.dropped"
 _SERVER = any_of("span.kind == SPAN_KIND_SERVER", "span.kind == SPAN_KIND_CONSUMER")
 #: Of the lines of the grammar, those that no line of prose or code is: a single word could be content.
-_TELLING = (
-    "^(?:.*:[0-9]+ .*|[+].*|.*(?:Error|Exception|Warning|Group|Interrupt|Exit|Iteration|Timeout|Cancelled|Failure))$"
-)
+_TELLING = "^(?:.*:[0-9]+ .*|[+].*|.*(?:Error|Exception|Warning|Group|Interrupt|Exit|Iteration|Timeout|Cancelled|Failure))$"
 _LINE = f"^{frames.LINE}$"
 #: W3C `ot`: what a sampler writes (`otel_zdr.redaction.redactor`).
 _UNIT = "|%|[{]?[A-Za-z0-9_.-]{1,32}[}]?(?:/[{]?[A-Za-z0-9_.-]{1,32}[}]?)?"
 _ENTRY = "(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})"
 _SAMPLING = f"{_ENTRY}(?:;{_ENTRY}){{0,3}}"
+_OT = rf"(?s)^(?:.*,)?\s*(ot={_SAMPLING})\s*(?:,.*)?$"
 _TEMPLATE = r"^[\x20-\x7e]{1,200}$"
 
 
@@ -95,7 +94,9 @@ def metric_groups(plan: Plan) -> list[Group]:
 def _reset(plan: Plan, item: str) -> list[Group]:
     if plan.who.everything:
         return []  # nothing is decided, and every map is cleaned before anything is noted in it
-    return [Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("resource", "scope", item)]
+    return [
+        Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("resource", "scope", item)
+    ]
 
 
 def _forget(attributes: str) -> Iterator[str]:
@@ -112,9 +113,7 @@ def _decision(plan: Plan, context: str, shared: tuple[str, ...]) -> list[Group]:
     ]
 
 
-def _when(
-    plan: Plan, context: str, item: str, statements: Iterable[str], silent: bool = False
-) -> Group:
+def _when(plan: Plan, context: str, item: str, statements: Iterable[str], silent: bool = False) -> Group:
     conditions = () if plan.who.everything else (f'{item}.attributes["{STATE}"] == true',)
     return Group(context, tuple(statements), conditions, silent)
 
@@ -137,7 +136,9 @@ def _frames(attributes: str, cache: str) -> Iterator[str]:
 
 def _put_frames(attributes: str, cache: str) -> str:
     kept = f'{cache}["frames"]'
-    return f'set({attributes}["exception.stacktrace"], {kept}) where {kept} != nil and {match(kept, ":[0-9]")}'
+    return (
+        f'set({attributes}["exception.stacktrace"], {kept}) where {kept} != nil and {match(kept, ":[0-9]")}'
+    )
 
 
 def _ordinary_span(plan: Plan) -> Iterator[str]:
@@ -145,16 +146,22 @@ def _ordinary_span(plan: Plan) -> Iterator[str]:
     yield from clean_ordinary(target, cache, plan.keys, _SERVER, plan.trust_sdk_marks)
     yield 'set(span.status.message, "") where span.status.message != ""'
     given = 'span.trace_state != ""'
-    sampling = 'span.trace_state["ot"]'
-    shape = match(sampling, f"^(?:{_SAMPLING})$")
-    yield f'set({cache}["ot"], {sampling}) where {given} and Len({sampling}) <= 64 and {shape}'
+    sampling = f'{cache}["ot"]'
+    # Not `trace_state["ot"]`, which fails where the sender did not keep to the grammar.
+    yield f'set({cache}["ot"], span.trace_state) where {given} and Len(span.trace_state) <= 4096'
+    yield f'replace_pattern({cache}["ot"], {text(_OT)}, "$1") where {cache}["ot"] != nil'
     yield f'set(span.trace_state, "") where {given}'
-    yield f'set(span.trace_state, Concat(["ot=", {cache}["ot"]], "")) where {cache}["ot"] != nil'
+    yield f'set(span.trace_state, {cache}["ot"]) where {cache}["ot"] != nil and {match(sampling, f"^ot={_SAMPLING}$")}'
     # The attributes of a single link cannot be reached, so links go whole.
     yield "set(span.links, nil)"
     yield f'set({target}["{REDACTED}"], true) where {cache}["odd"] == nil'
     operation, model = (f'{target}["gen_ai.{key}"]' for key in ("operation.name", "request.model"))
-    usual = all_of(f'{cache}["odd"] == nil', f'span.name == Concat([{operation}, {model}], " ")', f"IsString({operation})", f"IsString({model})")
+    usual = all_of(
+        f'{cache}["odd"] == nil',
+        f'span.name == Concat([{operation}, {model}], " ")',
+        f"IsString({operation})",
+        f"IsString({model})",
+    )
     yield f'set({target}["{NAME}"], true) where {unless(usual)}'
 
 
@@ -278,7 +285,9 @@ def _shared(plan: Plan, always: bool) -> list[Group]:
         ]
         if context == "scope":
             statements.append(names.scope_name(plan.who.keep_names))
-            statements.append(f'set(scope.version, "") where scope.version != "" and not ({_token("scope.version")})')
+            statements.append(
+                f'set(scope.version, "") where scope.version != "" and not ({_token("scope.version")})'
+            )
         conditions = () if always or plan.who.everything else (shared_is_clean(attributes),)
         groups.append(Group(context, tuple(statements), conditions))
     if not plan.who.everything and not always:

@@ -60,7 +60,9 @@ def figure(name: str) -> str:
     return all_of(
         f"Len({name}) <= 128",
         match(snake, _HINT),
-        any_of(match(snake, _PLAIN_FIGURE), all_of(match(snake, _LOOSE_FIGURE), match(snake, _LOOSE_CONTEXT))),
+        any_of(
+            match(snake, _PLAIN_FIGURE), all_of(match(snake, _LOOSE_FIGURE), match(snake, _LOOSE_CONTEXT))
+        ),
         match(name, f"^{_KEY}$"),
         f"not {match(name, _INDEX)}",
         match(snake, _FIGURE),
@@ -80,12 +82,16 @@ _REFERENCE = (
     f"(?:{_some(v._REFERENCE_WORDS)}_)*?(?:{_some(v._STRONG_REFERENCES)}|(?:call|use)_(?:.*_)?(?:tool|function)"
     f"|(?:tool|function)_(?:.*_)?(?:call|use))_(?:{_some(v._REFERENCE_WORDS)}_)*ids?"
 )
-_PROVIDED = f"(?:^|_){_some(v._PROVIDED)}_(?:.*_)?provider(?:_name)?$|(?:^|_)provider_{_some(v._PROVIDED)}_name$"
+_PROVIDED = (
+    f"(?:^|_){_some(v._PROVIDED)}_(?:.*_)?provider(?:_name)?$|(?:^|_)provider_{_some(v._PROVIDED)}_name$"
+)
 _MODEL = f"{_prefix(v._MODEL_WORDS)}(?:model|model_(?:name|id|version))$"
 _NAMED = (
     f"{_prefix()}(?:{_REFERENCE}|{_some(v._NAMED)}_name|service_tier|system_fingerprint|environment"
     "|provider(?:_name)?|(?:finish|stop)_reasons?)$"
 )
+
+
 def named(key: str) -> str:
     """Whether ``key`` names a model, a reference or a short name by its words: its value is a token."""
     snake = f"ToSnakeCase({key})"
@@ -93,7 +99,10 @@ def named(key: str) -> str:
         match(snake, _LAST),
         any_of(
             match(snake, _MODEL),
-            all_of(match(snake, _NAMED), any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED))),
+            all_of(
+                match(snake, _NAMED),
+                any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED)),
+            ),
         ),
         match(key, f"^{_KEY}$"),
         f"not {match(key, _INDEX)}",

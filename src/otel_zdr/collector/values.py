@@ -50,9 +50,7 @@ def opens(value: str) -> str:
 
 def structure(value: str) -> str:
     """What has to be pruned: a map, or JSON that is more than a list of tokens."""
-    return any_of(
-        f"IsMap({value})", all_of(opens(value), f"not {match(value, f'^{TOKEN_LIST}$')}")
-    )
+    return any_of(f"IsMap({value})", all_of(opens(value), f"not {match(value, f'^{TOKEN_LIST}$')}"))
 
 
 def usage(value: str) -> str:

@@ -134,7 +134,9 @@ def _list_is_under_zdr(value: str, who: Who) -> str:
     conditions = [f"Len({value}) > {_ELEMENTS}", f"Any({value}, (_, e) => IsDouble(e))"]
     if who.unidentified:
         conditions.append(f"Len({value}) == 0")
-        conditions.append(f"Any({value}, (_, e) => (not IsString(e) and not IsInt(e) or {match('String(e)', f'^{_SPACE}*$')}))")
+        conditions.append(
+            f"Any({value}, (_, e) => (not IsString(e) and not IsInt(e) or {match('String(e)', f'^{_SPACE}*$')}))"
+        )
     conditions.append(f"Any({value}, (_, e) => {match('String(e)', _FOREIGN)})")
     if who.otherwise or who.patterns:
         # Free are only lists of ids that the policy frees one by one.
