@@ -1,0 +1,191 @@
+"""Every row of the specification: real clients, real servers, the real gate, and what is exported of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+for _client in ("assemblyai", "cartesia", "deepgram", "elevenlabs", "inworld_tts", "soniox"):
+    pytest.importorskip(_client)
+
+import otel_zdr
+from otel_zdr.instrumentation.assemblyai import AssemblyAIInstrumentor
+from otel_zdr.instrumentation.cartesia import CartesiaInstrumentor
+from otel_zdr.instrumentation.deepgram import DeepgramInstrumentor
+from otel_zdr.instrumentation.elevenlabs import ElevenLabsInstrumentor
+from otel_zdr.instrumentation.groq import GroqInstrumentor
+from otel_zdr.instrumentation.inworld import InworldInstrumentor
+from otel_zdr.instrumentation.openai import OpenAIInstrumentor
+from otel_zdr.instrumentation.soniox import SonioxInstrumentor
+from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
+from otel_zdr.testing import assert_no_content, forms
+from tests.fakes.server import FakeServer
+from tests.policy.calls import CASES, Case, Site, chat
+
+INSTRUMENTORS = (
+    InworldInstrumentor,
+    InworldTransportInstrumentor,
+    OpenAIInstrumentor,
+    GroqInstrumentor,
+    DeepgramInstrumentor,
+    AssemblyAIInstrumentor,
+    SonioxInstrumentor,
+    ElevenLabsInstrumentor,
+    CartesiaInstrumentor,
+)
+CAPTURE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FakeServer]:
+    with FakeServer() as running:
+        yield running
+
+
+@pytest.fixture
+def site(server: FakeServer) -> Iterator[Site]:
+    yield Site(server)
+    server.reset()
+
+
+@pytest.fixture
+def install(site: Site, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """`install(**settings)` puts the gate on, then instruments every client; content is asked for."""
+    monkeypatch.setenv("OTEL_ZDR_INWORLD_HOSTS", site.inworld)
+    monkeypatch.setenv(CAPTURE, "SPAN_AND_EVENT")
+    used: list[Any] = []
+
+    def start(**settings: Any) -> None:
+        otel_zdr.install(otel_zdr.Settings(inworld_hosts=(site.inworld,), **settings))
+        for kind in INSTRUMENTORS:
+            instrumentor = kind()
+            instrumentor.instrument(
+                tracer_provider=pipeline.tracer_provider,
+                meter_provider=pipeline.meter_provider,
+                logger_provider=pipeline.logger_provider,
+            )
+            used.append(instrumentor)
+
+    yield start
+    for instrumentor in reversed(used):
+        instrumentor.uninstrument()
+
+
+def attributes_of(item: Any) -> dict[str, Any]:
+    return {pair.key: _plain(pair.value) for pair in item.attributes}
+
+
+def _plain(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [_plain(item) for item in value.array_value.values]
+    return getattr(value, kind) if kind else None
+
+
+def the_span(pipeline: Any) -> dict[str, Any]:
+    (span,) = pipeline.span_exporter.spans
+    return attributes_of(span)
+
+
+def retained_kinds(case: Case) -> tuple[str, ...]:
+    """The kinds that stay when what is not eligible may: those of the "No" rows that telemetry shows."""
+    if case.reason == "third-party-model-provider" or case.product == "voice_design":
+        return case.shown
+    return ()
+
+
+def are_in(data: bytes, texts: list[str]) -> list[bool]:
+    return [any(form in data for form in forms(text)) for text in texts]
+
+
+cases = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+
+
+@cases
+def test_a_row_is_judged_counted_and_without_content(
+    case: Case, site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install()
+    case.call(site)
+    left = the_span(pipeline)
+    assert left["zdr.redacted"] is True
+    assert (left["zdr.product"], left["zdr.coverage"]) == (case.product, case.coverage)
+    assert left.get("zdr.coverage.reason", "") == case.reason
+    assert left["otel_zdr.mode"] == case.mode
+    for key, value in case.left.items():
+        assert left[key] == value or (value is ... and left[key] > 0), key
+    assert set(site.texts) == set(case.sent)
+    data = pipeline.collect()
+    assert b"gen_ai.client.operation.duration" in data
+    assert_no_content(data, site.texts.values())
+    # It really was sent, so it could have been seen.
+    arrived = b"".join(
+        request.body + "".join(str(message) for message in request.messages).encode()
+        for request in site.server.requests
+    )
+    assert all(are_in(arrived, list(site.texts.values())))
+    assert_the_table_says(case, left)
+
+
+def assert_the_table_says(case: Case, left: dict[str, Any]) -> None:
+    """`otel_zdr.coverage` gives the same answer for each kind of data of the call."""
+    for data in case.data:
+        row = otel_zdr.coverage(
+            product=left["otel_zdr.product"],
+            data=data,
+            provider=case.provider or left.get("otel_zdr.provider"),
+            model=case.model,
+            mode=left["otel_zdr.mode"],
+            via=case.via,
+        )
+        assert row.status == left["zdr.coverage"], data
+        if case.model is not None:
+            # AssemblyAI promises something for streaming only; all others for both.
+            promised = case.mode == "streaming" or not case.model.startswith("assemblyai/")
+            assert bool(row.guarantee) is promised
+    if case.product == "stt" and case.via == "inworld":
+        row = otel_zdr.coverage(product="stt", data="usage", model=case.model, mode=case.mode)
+        assert row.status == "kept"
+
+
+@cases
+def test_without_zdr_the_same_call_shows_its_content(
+    case: Case, site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install(workspaces=())
+    case.call(site)
+    left = the_span(pipeline)
+    assert not [key for key in left if key.startswith("zdr.")]
+    shown = are_in(pipeline.collect(), [site.texts[kind] for kind in case.shown])
+    assert shown == [True] * len(case.shown)
+
+
+@cases
+def test_what_is_not_eligible_stays_where_the_policy_retains_it_and_nothing_else(
+    case: Case, site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install(ineligible="retain")
+    case.call(site)
+    kept = retained_kinds(case)
+    left = the_span(pipeline)
+    assert left["zdr.redacted"] is True
+    assert left["zdr.coverage"] == case.coverage
+    for data in (pipeline.span_exporter.data, pipeline.log_exporter.data):
+        found = dict(zip(site.texts, are_in(data, list(site.texts.values())), strict=True))
+        assert found == {kind: kind in kept for kind in case.sent}
+    assert not any(are_in(pipeline.metric_exporter.data, list(site.texts.values())))
+
+
+def test_a_hosted_model_that_was_tried_first_had_the_prompt_too(
+    site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install(ineligible="retain")
+    chat("auto")(site)
+    left = the_span(pipeline)
+    assert (left["zdr.coverage"], left["zdr.coverage.reason"]) == (
+        "not_covered",
+        "third-party-model-provider",
+    )
+    assert_no_content(pipeline.collect(), site.texts.values())
