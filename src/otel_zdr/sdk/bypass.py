@@ -8,6 +8,7 @@ never pass the gate, so they are refused too.
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -37,6 +38,7 @@ _SEAMS: tuple[tuple[str, str, Any, str | None], ...] = (
     ),
     ("langfuse._task_manager.media_manager", "MediaManager._process_media", None, None),
     ("traceloop.sdk.images.image_uploader", "ImageUploader.upload_base64_image", "", None),
+    ("traceloop.sdk.images.image_uploader", "ImageUploader.aupload_base64_image", "", None),
 )
 
 _patched: list[tuple[Any, str, Any]] = []
@@ -107,16 +109,36 @@ def _refuse(module_name: str, path: str, variable: str | None) -> None:
 
 def _decided(original: Callable[..., Any], refused: Any) -> Callable[..., Any]:
     """``original``, called only where content may leave."""
+    named = _span_parameter(original)
+    if inspect.iscoroutinefunction(original):
+
+        async def decided_later(*args: Any, **kwargs: Any) -> Any:
+            if gate.current is not None and not _may_leave(args, kwargs, named):
+                return refused
+            return await original(*args, **kwargs)
+
+        return decided_later
 
     def decided(*args: Any, **kwargs: Any) -> Any:
-        if gate.current is not None and not _may_leave(args, kwargs):
+        if gate.current is not None and not _may_leave(args, kwargs, named):
             return refused
         return original(*args, **kwargs)
 
     return decided
 
 
-def _may_leave(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+def _span_parameter(original: Callable[..., Any]) -> tuple[int, str] | None:
+    """Where the call names its span by id: (position, keyword)."""
+    try:
+        for position, name in enumerate(inspect.signature(original).parameters):
+            if name in ("span_id", "observation_id"):
+                return position, name
+    except (TypeError, ValueError):
+        pass
+    return None
+
+
+def _may_leave(args: tuple[Any, ...], kwargs: dict[str, Any], named: tuple[int, str] | None) -> bool:
     """Whether the call's own span (if it names one) and its context let content out."""
     try:
         if not content_allowed():
@@ -124,12 +146,38 @@ def _may_leave(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         span = kwargs.get("span")
         if span is None and args:
             span = getattr(args[0], "span", None)
-        if span is not None and isinstance(span, trace_api.Span):
+        if isinstance(span, trace_api.Span):
             return content_allowed(trace_api.set_span_in_context(span))
-        return True
+        if named is None:
+            return True
+        position, keyword = named
+        return _is_allowed_for(kwargs[keyword] if keyword in kwargs else args[position])
     except Exception as error:
         failure.note("bypass", error)
         return False
+
+
+def _is_allowed_for(span_id: object) -> bool:
+    """Decide by the span of this id: uploads run in threads and loops without the context of their call."""
+    holding = gate.current
+    if holding is None or holding.policy.nothing:
+        return True
+    text = str(span_id)
+    ids = {int(text, base) for base in (10, 16) if _is_number(text, base)}
+    if trace_api.get_current_span().get_span_context().span_id in ids:
+        return True
+    from otel_zdr.sdk.span import open_spans
+
+    for item in open_spans():
+        context = item.get_span_context()
+        if context is not None and context.span_id in ids:
+            return content_allowed(trace_api.set_span_in_context(item))
+    return False
+
+
+def _is_number(text: str, base: int) -> bool:
+    digits = "0123456789abcdef"[:base]
+    return 0 < len(text) <= 20 and all(digit in digits for digit in text)
 
 
 # --- providers that are not the SDK's ------------------------------------------------------------
