@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-for _client in ("assemblyai", "cartesia", "deepgram", "elevenlabs", "inworld_tts", "soniox"):
-    pytest.importorskip(_client)
+pytest.importorskip("assemblyai")
+pytest.importorskip("cartesia")
+pytest.importorskip("deepgram")
+pytest.importorskip("elevenlabs")
+pytest.importorskip("soniox")
 
 import otel_zdr
 from otel_zdr.instrumentation.assemblyai import AssemblyAIInstrumentor
@@ -23,6 +26,7 @@ from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
 from otel_zdr.testing import assert_no_content, forms
 from tests.fakes.server import FakeServer
 from tests.policy.calls import CASES, Case, Site, chat
+from tests.policy.otlp import attributes_of
 
 INSTRUMENTORS = (
     InworldInstrumentor,
@@ -71,17 +75,6 @@ def install(site: Site, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> Itera
     yield start
     for instrumentor in reversed(used):
         instrumentor.uninstrument()
-
-
-def attributes_of(item: Any) -> dict[str, Any]:
-    return {pair.key: _plain(pair.value) for pair in item.attributes}
-
-
-def _plain(value: Any) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [_plain(item) for item in value.array_value.values]
-    return getattr(value, kind) if kind else None
 
 
 def the_span(pipeline: Any) -> dict[str, Any]:

@@ -86,7 +86,10 @@ class RedactingAttributes(BoundedAttributes):
     def __delitem__(self, key: str) -> None:
         if self.shadow is not None and key in self.shadow:
             del self.shadow[key]
-        if key in self._dict or self.shadow is None:
+        if self.state.held:
+            self.state.held.pop(key, None)
+        # What is missing may have been removed here: the caller, who wrote it, must not hear of that.
+        if key in self._dict or self._immutable:
             super().__delitem__(key)
 
 
