@@ -17,6 +17,7 @@ from opentelemetry import trace as trace_api
 from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics, ScopeMetrics
 
 from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
+from otel_zdr.policy import evidence as shapes
 from otel_zdr.sdk import evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.gate import say
 from otel_zdr.sdk.span import STATE
@@ -34,8 +35,14 @@ _DROPPED = 2
 _MAX_ANNOUNCED = 256
 _announced: set[int] = set()
 _storages: weakref.WeakSet[Any] = weakref.WeakSet()
-_OWN = frozenset((evidence.REMOVED_VALUES, evidence.FAILSAFE_ITEMS))
-_OWN_VALUES = CONTENT_CLASSES | METADATA_CLASSES | {"span", "log", "metric", "event", "link", "exception"}
+#: The evidence's own instruments: an application that writes under their names is held to their vocabularies.
+_OWN = frozenset((shapes.REMOVED_VALUES, shapes.FAILSAFE_ITEMS, shapes.POLICY_CHANGES))
+_OWN_VALUES = {
+    shapes.CLASS: CONTENT_CLASSES | METADATA_CLASSES,
+    shapes.SIGNAL: shapes.SIGNALS,
+    shapes.PRODUCT: shapes.PRODUCTS,
+    shapes.CHANGE: shapes.CHANGES,
+}
 
 
 def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset[str], Any]:
@@ -93,6 +100,10 @@ def _is_known(holding: gate.Gate, instrument: Any) -> bool:
     return known
 
 
+def _is_own(instrument: Any) -> bool:
+    return instrument.name in _OWN and instrument.instrumentation_scope.name == "otel_zdr"
+
+
 def _announce(name: str) -> None:
     if hash(name) in _announced or len(_announced) >= _MAX_ANNOUNCED:
         return
@@ -104,8 +115,18 @@ def _announce(name: str) -> None:
 
 
 def _clean(holding: gate.Gate, measurement: Any) -> None:
-    under, workspaces, stamp = _is_under_zdr(holding, measurement)
     attributes = measurement.attributes
+    instrument = measurement.instrument
+    if _is_own(instrument):
+        own = {
+            key: value
+            for key, value in (attributes or {}).items()
+            if type(value) is str and value in _OWN_VALUES.get(key, ())
+        }
+        object.__setattr__(measurement, "attributes", own)
+        measurement.__dict__[_VERDICT] = _CLEAN
+        return
+    under, workspaces, stamp = _is_under_zdr(holding, measurement)
     if not under:
         if attributes is not None and any(type(key) is str and key[:4] == "zdr." for key in attributes):
             attributes = {key: value for key, value in attributes.items() if not str(key).startswith("zdr.")}
@@ -115,12 +136,6 @@ def _clean(holding: gate.Gate, measurement: Any) -> None:
             stamped.setdefault(holding.stamp_key, stamp)
             object.__setattr__(measurement, "attributes", stamped)
         measurement.__dict__[_VERDICT] = _RAW
-        return
-    instrument = measurement.instrument
-    if instrument.name in _OWN and instrument.instrumentation_scope.name == "otel_zdr":
-        own = {key: value for key, value in (attributes or {}).items() if value in _OWN_VALUES}
-        object.__setattr__(measurement, "attributes", own)
-        measurement.__dict__[_VERDICT] = _CLEAN
         return
     removed: dict[str, int] = {}
     if not _is_known(holding, instrument):
@@ -238,6 +253,8 @@ def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
     with storage._lock:
         matches = list(storage._instrument_view_instrument_matches.items())
     for instrument, views in matches:
+        if _is_own(instrument):
+            continue
         facts = shared.facts_of(holding, storage._sdk_config.resource)
         for view in views:
             with view._lock:
@@ -249,7 +266,7 @@ def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
                     if not identity.final(holding, decided):
                         continue
                     removed: dict[str, int] = {}
-                    holding.redactor.attributes(attributes, removed)
+                    holding.redactor_for(named).measurement_attributes(attributes, removed, instrument.name)
                     if removed or not _is_known(holding, instrument):
                         del series[key]
     # Last: what failed half-way is done again.
@@ -342,8 +359,9 @@ def _description(holding: gate.Gate, metric: Any) -> str:
 
 #: Descriptions are free text; only our own are known.
 _DESCRIPTIONS: dict[str, tuple[str, ...]] = {
-    evidence.REMOVED_VALUES: ("Values removed under ZDR",),
-    evidence.FAILSAFE_ITEMS: ("Items reduced to a skeleton",),
+    shapes.REMOVED_VALUES: ("Values removed under ZDR",),
+    shapes.FAILSAFE_ITEMS: ("Items reduced to a skeleton",),
+    shapes.POLICY_CHANGES: ("Changes of the policy file that were met",),
 }
 
 
