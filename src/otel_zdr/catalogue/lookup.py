@@ -11,7 +11,10 @@ _MAX_KEY = 200
 _MAX_MEMO = 1024
 _MAX_MEMO_KEY = 128
 _MAX_SEGMENTS = 24
-_INDEX = re.compile(r"(?:^|\.)[0-9]+(?:\.|$)")
+#: An index has few digits: a longer one is data (a card number fits a key as well as it fits a value).
+INDEX = "[0-9]{1,4}"
+_INDEX = re.compile(rf"(?:^|\.){INDEX}(?:\.|$)")
+_is_index = re.compile(INDEX).fullmatch
 _JSON_HINT = re.compile(r"[uU]sage|[mM]etrics|[tT]okens?_?[cC]ount")
 _PRUNED_USAGE = Rule("free_text", True, shapes.JSON)
 
@@ -55,7 +58,7 @@ class Lookup:
             return None, False
         indexed = None
         if _INDEX.search(key):
-            indexed = ["N" if segment.isdigit() else segment for segment in segments]
+            indexed = ["N" if _is_index(segment) else segment for segment in segments]
             rule = self.exact.get(".".join(indexed))
             if rule is not None:
                 return rule, False

@@ -17,6 +17,7 @@ from otel_zdr.catalogue.rule import Rule
 from otel_zdr.catalogue.words import word_set
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SPELT = re.compile(r"[A-Za-z0-9._:/ -]*")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[._-][A-Za-z0-9]+)*", re.ASCII)
 _NEW_WORD = re.compile(r"[a-z]{1,20}[0-9]?[a-z]{0,8}[0-9]?", re.ASCII)
 
@@ -92,7 +93,12 @@ _FINISH = Rule("other_metadata", True, shapes.ENUM_PREFIX + "finish_reason")
 
 
 def words_of(text: str) -> list[str]:
-    """The lower-case words of a key or segment: ``usageMetadata.promptTokenCount`` has five."""
+    """The lower-case words of a key or segment: ``usageMetadata.promptTokenCount`` has five.
+
+    None if other characters stand between them: what is no word here would be kept unseen, with the key.
+    """
+    if not _SPELT.fullmatch(text):
+        return []
     return [word.lower() for word in _WORD.findall(text)]
 
 
