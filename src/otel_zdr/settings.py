@@ -225,9 +225,10 @@ def _items(name: str, value: object) -> tuple[str, ...]:
 
 
 def _choice(name: str, value: object, allowed: tuple[str, ...]) -> str:
-    if isinstance(value, str) and (word := value.strip().lower()) in allowed:
-        return word
-    _wrong(name, value, " or ".join(f"`{word}`" for word in allowed))
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word is None or word not in allowed:
+        _wrong(name, value, " or ".join(f"`{each}`" for each in allowed))
+    return word
 
 
 def _optional_text(name: str, value: object) -> str | None:

@@ -34,7 +34,7 @@ def content_allowed(context: Context | None = None) -> bool:
         if holding.policy.nothing:
             return facts is None or not facts.forced
         workspaces, _ = identity.ambient_of(context)
-        caller, hints = identity.from_baggage(holding, context)
+        _caller, hints = identity.from_baggage(holding, context)
         from otel_zdr.sdk.span import STATE
 
         above = getattr(span, "__dict__", {}).get(STATE)
