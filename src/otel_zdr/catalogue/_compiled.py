@@ -1386,7 +1386,7 @@ INSTRUMENTS: str = (
     "system.swap.usage system.swap.utilization system.thread_count system.uptime vcs.change.count "
     "vcs.change.duration vcs.change.time_to_approval vcs.change.time_to_merge "
     "vcs.contributor.count vcs.ref.count vcs.ref.lines_delta vcs.ref.revisions_delta vcs.ref.time "
-    "vcs.repository.count zdr.failsafe.items zdr.removed.values "
+    "vcs.repository.count zdr.failsafe.items zdr.policy.changes zdr.removed.values "
 )
 
 SCOPES: str = (

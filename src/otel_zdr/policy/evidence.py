@@ -14,8 +14,15 @@ FAILSAFE = "zdr.failsafe"
 
 REMOVED_VALUES = "zdr.removed.values"
 FAILSAFE_ITEMS = "zdr.failsafe.items"
+POLICY_CHANGES = "zdr.policy.changes"
 #: Attributes of the metrics: closed vocabularies, so that there are few series whatever the application does.
-METRIC_ATTRIBUTES = ("zdr.class", "zdr.signal", "zdr.product")
+CLASS, SIGNAL, CHANGE = "zdr.class", "zdr.signal", "zdr.change"
+METRIC_ATTRIBUTES = (CLASS, SIGNAL, PRODUCT, CHANGE)
+PRODUCTS = frozenset(("llm", "stt", "tts", "voice_cloning", "voice_design"))
+#: What was being cleaned; ``other`` stands for a part of the gate that is none of these.
+SIGNALS = frozenset(("span", "log", "metric", "event", "link", "exception", "resource", "scope", "other"))
+#: Kinds of changes of the policy, see :class:`otel_zdr.policy.reload.PolicySource`.
+CHANGES = frozenset(("tightened", "loosened", "refused", "bad"))
 
 
 def render_removed(counts: Mapping[str, int]) -> tuple[str, ...]:

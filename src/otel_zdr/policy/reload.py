@@ -282,6 +282,8 @@ class PolicySource:
 
     def _after_fork(self) -> None:
         self._renew()
+        # What was met before is the parent's to report.
+        self.changes = Counter()
         self.policy = self._state.policy
         self._start()
 

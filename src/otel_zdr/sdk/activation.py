@@ -80,6 +80,12 @@ def _follow(settings: Settings) -> Policy:
     return _source.policy
 
 
+def policy_changes() -> dict[str, int]:
+    """How often the policy changed in this process, by kind; see ``PolicySource.changes``."""
+    source = _source
+    return dict(source.changes) if source is not None else {}
+
+
 def _on_policy_change(_old: Policy, _new: Policy) -> None:
     """Called in the thread that reads the policy file."""
     with _lock:

@@ -9,11 +9,27 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Iterable
-from logging import getLogger
+from logging import INFO, getLogger
 from typing import TYPE_CHECKING, Any
 
-from otel_zdr.policy.evidence import FAILSAFE, FAILSAFE_ITEMS, POLICY_VERSION, REDACTED, REMOVED, REMOVED_VALUES, render_removed
+from otel_zdr.policy.evidence import (
+    CHANGE,
+    CHANGES,
+    CLASS,
+    FAILSAFE,
+    FAILSAFE_ITEMS,
+    POLICY_CHANGES,
+    POLICY_VERSION,
+    PRODUCT,
+    REDACTED,
+    REMOVED,
+    REMOVED_VALUES,
+    SIGNAL,
+    SIGNALS,
+    render_removed,
+)
 from otel_zdr.sdk import failure
+from otel_zdr.sdk import gate as gate_module
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
@@ -52,8 +68,6 @@ def mark(
     """
     put = dict.__setitem__
     put(attributes, REDACTED, True)
-    if failed:
-        put(attributes, FAILSAFE, True)
     counts = tuple(removed.items())
     with _lock:
         pattern = _patterns.get(counts)
@@ -64,6 +78,8 @@ def mark(
         key = (signal, product)
         pattern.met[key] = pattern.met.get(key, 0) + 1
     if gate.evidence:
+        if failed:
+            put(attributes, FAILSAFE, True)
         if counts:
             put(attributes, REMOVED, pattern.rendered)
         put(attributes, POLICY_VERSION, gate.policy.version)
@@ -91,47 +107,73 @@ def count_removed(signal: str, removed: dict[str, int]) -> None:
 
 
 def register() -> None:
-    """Make the two metrics of the design, on whatever MeterProvider is or becomes the global one."""
+    """Make the metrics of the design, on whatever MeterProvider is or becomes the global one."""
     from opentelemetry.metrics import get_meter
 
     if _instruments:
         return
     meter = get_meter("otel_zdr")
-    _instruments.append(
-        meter.create_observable_counter(
-            REMOVED_VALUES, [_observe_removed], unit="{value}", description="Values removed under ZDR"
+    for name, observe, unit, description in (
+        (REMOVED_VALUES, _observe_removed, "{value}", "Values removed under ZDR"),
+        (FAILSAFE_ITEMS, _observe_failsafe, "{item}", "Items reduced to a skeleton"),
+        (POLICY_CHANGES, _observe_changes, "{change}", "Changes of the policy file that were met"),
+    ):
+        _instruments.append(
+            meter.create_observable_counter(name, [observe], unit=unit, description=description)
         )
-    )
-    _instruments.append(
-        meter.create_observable_counter(
-            FAILSAFE_ITEMS, [_observe_failsafe], unit="{item}", description="Items reduced to a skeleton"
-        )
-    )
     atexit.register(_summary)
+
+
+def _is_wanted() -> bool:
+    holding = gate_module.current
+    return holding is not None and holding.evidence
 
 
 def _observe_removed(_options: CallbackOptions) -> Iterable[Observation]:
     from opentelemetry.metrics import Observation
 
+    if not _is_wanted():
+        return
     with _lock:
         _settle()
         totals = list(_totals.items())
     for (name, signal, product), count in totals:
-        attributes = {"zdr.class": name, "zdr.signal": signal}
+        attributes = {CLASS: name, SIGNAL: signal}
         if product:
-            attributes["zdr.product"] = product
+            attributes[PRODUCT] = product
         yield Observation(count, attributes)
 
 
 def _observe_failsafe(_options: CallbackOptions) -> Iterable[Observation]:
     from opentelemetry.metrics import Observation
 
-    for signal, count in failure.counts().items():
-        yield Observation(count, {"zdr.signal": signal})
+    if not _is_wanted():
+        return
+    counts: dict[str, int] = {}
+    for part, count in failure.counts().items():
+        signal = part if part in SIGNALS else "other"
+        counts[signal] = counts.get(signal, 0) + count
+    for signal, count in counts.items():
+        yield Observation(count, {SIGNAL: signal})
+
+
+def _observe_changes(_options: CallbackOptions) -> Iterable[Observation]:
+    from opentelemetry.metrics import Observation
+
+    from otel_zdr.sdk import activation
+
+    if not _is_wanted():
+        return
+    for kind, count in activation.policy_changes().items():
+        if kind in CHANGES:
+            yield Observation(count, {CHANGE: kind})
 
 
 def _summary() -> None:
+    """What was removed in the life of the process: to the log, or where nobody reads that, standard error."""
     try:
+        if not _is_wanted():
+            return
         with _lock:
             _settle()
             items = dict(_items)
@@ -139,13 +181,17 @@ def _summary() -> None:
             for (name, _signal, _product), count in _totals.items():
                 by_class[name] = by_class.get(name, 0) + count
         if items or by_class:
-            _log.info(
-                "zero data retention: redacted %s; values removed: %s; failures: %s",
+            told = (
                 ", ".join(f"{count} {signal}s" for signal, count in sorted(items.items())) or "nothing",
                 ", ".join(f"{name}:{count}" for name, count in sorted(by_class.items())) or "none",
                 ", ".join(f"{signal}:{count}" for signal, count in sorted(failure.counts().items()))
                 or "none",
             )
+            line = "zero data retention: redacted %s; values removed: %s; failures: %s"
+            if _log.isEnabledFor(INFO) and _log.hasHandlers():
+                _log.info(line, *told)
+            else:
+                gate_module.say(line % told)
     except Exception as error:
         failure.note("summary", error)
 

@@ -15,6 +15,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
+from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import STATE
 from otel_zdr.sdk.state import ItemState
@@ -195,7 +196,9 @@ def _skeletonise(written: Any, state: LogState | _Skeleton, error: BaseException
         kept = state.redactor.skeleton(record.attributes or {})
     except Exception as again:
         failure.note("skeleton", again)
-    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    kept[REDACTED] = True
+    if state.gate.evidence:
+        kept[FAILSAFE] = True
     attributes = BoundedAttributes(None, None, immutable=False)
     attributes._dict = kept
     record.attributes = attributes

@@ -18,6 +18,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
+from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED
 from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
@@ -568,7 +569,7 @@ def _verify(span: Any, state: SpanState) -> None:
     stored = attributes._dict
     if type(attributes) is not RedactingAttributes or type(stored) is not StoredValues or stored.touched:
         removed: dict[str, int] = {}
-        stored.pop(evidence.REDACTED, None)
+        stored.pop(REDACTED, None)
         clean = state.redactor.attributes(stored, removed, state.server)
         for name, count in removed.items():
             state.removed[name] = state.removed.get(name, 0) + count
@@ -650,7 +651,9 @@ def _skeletonise(
         kept = state.redactor.skeleton(span._attributes if given is None else given)
     except Exception as again:
         failure.note("skeleton", again)
-    kept[evidence.REDACTED] = kept[evidence.FAILSAFE] = True
+    kept[REDACTED] = True
+    if state.gate.evidence:
+        kept[FAILSAFE] = True
     # Made of as little as can be: what failed may be a part of the usual way.
     attributes: Any = BoundedAttributes(None, None, immutable=span._end_time is not None)
     attributes._dict = kept

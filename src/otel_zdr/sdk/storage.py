@@ -47,6 +47,8 @@ class RedactingAttributes(BoundedAttributes):
         if self._immutable:
             _store(self, key, value)  # raises as the SDK does
             return
+        if not isinstance(key, str):
+            return  # the SDK takes no other keys
         state = self.state
         try:
             if self.shadow is not None:
@@ -99,6 +101,9 @@ class WatchingAttributes(BoundedAttributes):
     state: ItemState
 
     def __setitem__(self, key: str, value: Any) -> None:
+        if not isinstance(key, str):
+            _store(self, key, value)
+            return
         state = self.state
         if key in state.watched and not self._immutable:
             try:
