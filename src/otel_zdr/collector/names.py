@@ -11,7 +11,7 @@ from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, unless, 
 from otel_zdr.redaction import naming
 
 #: What the SDK's gate measures of itself.
-_OWN = {"zdr.removed.values", "zdr.failsafe.items"}
+_OWN = {"zdr.removed.values", "zdr.failsafe.items", "zdr.policy.changes"}
 _LEAF = "[A-Za-z_][A-Za-z0-9_]{0,47}"
 _METHODS = words(naming.METHODS)
 _SERVER_PART = words(naming._SERVER_PARTS)
