@@ -12,6 +12,7 @@ import inspect
 import sys
 import threading
 import unicodedata
+import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar
@@ -84,20 +85,46 @@ class _Entry:
         there the entry always counts.
         """
         frame = self.frame
-        if frame is None or _is_running(frame):
+        owner = self.owner
+        if frame is None or owner is None or _is_running(frame):
             return True
-        return self.owner != _execution()
+        thread, task = owner
+        if thread is not _thread_mark():
+            return True
+        current = _current_task()
+        return current is not None if task is None else current is None or task() is not current
 
 
-def _execution() -> tuple[int, int]:
-    task = None
+class _Mark:
+    """Stands for a thread: unlike its number, never used again for another one."""
+
+    __slots__ = ()
+
+
+_marks = threading.local()
+
+
+def _thread_mark() -> _Mark:
+    mark: _Mark | None = getattr(_marks, "mark", None)
+    if mark is None:
+        mark = _marks.mark = _Mark()
+    return mark
+
+
+def _current_task() -> Any:
     asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-    return threading.get_ident(), id(task)
+    if asyncio is None:
+        return None
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
+
+
+def _execution() -> tuple[_Mark, Callable[[], Any] | None]:
+    """The thread and task that run now. Not by ``id()``, which a later task gets once this one has gone."""
+    task = _current_task()
+    return _thread_mark(), weakref.ref(task) if task is not None else None
 
 
 def _is_running(frame: FrameType) -> bool:
@@ -109,7 +136,17 @@ def _is_running(frame: FrameType) -> bool:
             running = getattr(generator, "ag_running", None)
         if running:
             return True
-    return frame.f_back is not None
+    return frame.f_back is not None or _is_outermost(frame)
+
+
+def _is_outermost(frame: FrameType) -> bool:
+    """Whether the frame is the first of this thread's stack (or greenlet's): it runs, without a caller."""
+    here: FrameType | None = sys._getframe(1)
+    while here is not None:
+        if here is frame:
+            return True
+        here = here.f_back
+    return False
 
 
 def ambient_entries(context: Context | None = None) -> frozenset[_Entry]:
@@ -213,9 +250,11 @@ class workspace:
     def _leave(self) -> None:
         if not self._entered:
             return
-        entry = self._entered.pop()
         current = context_api.get_current()
         entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
+        # One object may be entered by several threads or tasks at once: here its own entry is left.
+        entry = next((entry for entry in reversed(self._entered) if entry in entries), self._entered[-1])
+        self._entered.remove(entry)
         if entry in entries:
             # Not a reset to a remembered token: that would also undo what others attached meanwhile,
             # and fails when a generator is closed in another context.
@@ -232,9 +271,17 @@ class workspace:
                 with workspace(id_):
                     inner = function(*args, **kwargs)
                     try:
-                        sent = yield await inner.__anext__()
+                        value = await inner.__anext__()
                         while True:
-                            sent = yield await inner.asend(sent)
+                            try:
+                                sent = yield value
+                            except GeneratorExit:
+                                raise
+                            except BaseException as error:
+                                # What is thrown in is the function's to handle (``asynccontextmanager``).
+                                value = await inner.athrow(error)
+                            else:
+                                value = await inner.asend(sent)
                     except StopAsyncIteration:
                         return
                     finally:

@@ -48,11 +48,28 @@ class CleanEvent(Event):
 
     raw: Event | None = None
 
+    def is_intact(self) -> bool:
+        """Whether its parts are those the gate gave it: vendors replace them in place."""
+        name, attributes, count = self.made
+        return self._name is name and self._attributes is attributes and len(attributes) == count
+
+    def __init__(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        super().__init__(name, attributes, timestamp)
+        self.made = (name, attributes, len(attributes))
+
 
 class CleanLink(Link):
     """A link the gate made; carries the raw one only until it is stored."""
 
     raw: Link | None = None
+
+    def is_intact(self) -> bool:
+        """As for events; the SDK itself replaces the attributes of links, by an equal copy."""
+        return len(self._attributes or ()) == self.made
+
+    def __init__(self, context: SpanContext, attributes: Any = None) -> None:
+        super().__init__(context, attributes)
+        self.made = len(attributes or ())
 
 
 class _Raw:
@@ -70,7 +87,7 @@ class _Raw:
 class SpanState(ItemState):
     """The state of one open span."""
 
-    __slots__ = ("children", "done", "name_stands", "raw", "span")
+    __slots__ = ("children", "done", "name", "name_stands", "raw", "span")
     signal = "span"
 
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
@@ -80,6 +97,8 @@ class SpanState(ItemState):
         self.raw: _Raw | None = None
         self.children: list[weakref.ref[Span]] | None = None
         self.name_stands = False
+        #: The name as the gate gave it: another one was written past ``update_name``.
+        self.name: str | None = None
         #: The evidence is written; nothing of the span is looked at again.
         self.done = False
 
@@ -91,13 +110,16 @@ class SpanState(ItemState):
                 _redact(span, self, was_open=before == identity.OPEN)
             except Exception as error:
                 _skeletonise(span, self, error)
-        children, self.children = self.children, None
-        for reference in children or ():
-            child = reference()
+        # Not by recursion: a tree of open spans may be deeper than the stack allows.
+        pending, self.children = self.children or [], None
+        while pending:
+            child = pending.pop()()
             state = child.__dict__.get(STATE) if child is not None else None
             if child is not None and state is not None and state.verdict != identity.UNDER_ZDR:
                 with child._lock:
+                    below, state.children = state.children or [], None
                     state.tighten()
+                pending += below
 
     def release(self) -> None:
         span = self.span()
@@ -135,7 +157,7 @@ class _LastState(SpanState):
         self.stamp, self.held, self.served, self.product = None, None, None, ""
         self.server, self.failed, self.done, self.name_stands = False, True, False, True
         self.verdict = identity.UNDER_ZDR
-        self.span, self.raw, self.children = _gone, None, None
+        self.span, self.raw, self.children, self.name = _gone, None, None, None
 
 
 def _gone() -> None:
@@ -248,7 +270,8 @@ def _start_redacted(
             arguments["instrumentation_scope"] = cleaned_scope
             arguments["instrumentation_info"] = shared.info_of(cleaned_scope)
     kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
-    arguments["name"] = _name_at_write(state, arguments.get("name"), _KINDS.get(kind, "internal"), clean)
+    state.name = _name_at_write(state, arguments.get("name"), _KINDS.get(kind, "internal"), clean)
+    arguments["name"] = state.name
     original(span, **arguments)
     span.__dict__[STATE] = state
     # Turn the SDK's own (already clean) storages into ones that clean what is written.
@@ -323,7 +346,8 @@ def _show_clean(span: Any, state: SpanState) -> None:
     if scope is not span._instrumentation_scope:
         span._instrumentation_scope = scope
         span._instrumentation_info = shared.info_of(scope)
-    span._name = _name_at_write(state, span._name, _KINDS.get(span._kind, "internal"), {})
+    state.name = _name_at_write(state, span._name, _KINDS.get(span._kind, "internal"), {})
+    span._name = state.name
     span._status = _without_description(state, span._status)
 
 
@@ -411,7 +435,7 @@ def _clean_attributes(
 
 def _clean_event(state: SpanState, event: Any) -> Event | None:
     """The cleaned event; one the gate made passes, without its raw original."""
-    if type(event) is CleanEvent:
+    if type(event) is CleanEvent and event.is_intact():
         event.raw = None
         return event
     try:
@@ -429,7 +453,7 @@ def _clean_event(state: SpanState, event: Any) -> Event | None:
 
 def _clean_link(state: SpanState, link: Any) -> Link | None:
     """The cleaned link, a new object: the caller's own is never touched."""
-    if type(link) is CleanLink:
+    if type(link) is CleanLink and link.is_intact():
         link.raw = None
         return link
     if link is None or link.context is None:
@@ -553,7 +577,7 @@ def _finish_redacted(span: Any, state: SpanState) -> None:
     if state.stamp is not None:
         _stamp(span, state)
     if not state.name_stands:
-        span._name = rebuilt_span_name(_KINDS.get(span._kind, "internal"), attributes)
+        state.name = span._name = rebuilt_span_name(_KINDS.get(span._kind, "internal"), attributes)
         _count(state, "free_text")
     context = span._context
     if context is not None and context.trace_state:
@@ -577,7 +601,7 @@ def _verify(span: Any, state: SpanState) -> None:
     for name, clean_item in (("_events", _clean_event), ("_links", _clean_link)):
         storage = getattr(span, name)
         made = CleanEvent if name == "_events" else CleanLink
-        if not all([type(item) is made for item in storage._dq]):
+        if not all([type(item) is made and item.is_intact() for item in storage._dq]):
             cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
             cleaned.dropped = storage.dropped
             for item in storage:
@@ -587,6 +611,25 @@ def _verify(span: Any, state: SpanState) -> None:
             setattr(span, name, cleaned)
     if span._status is not None and span._status.description:
         span._status = _without_description(state, span._status)
+    if span._name is not state.name:
+        _verify_name(span, state)
+    facts = state.facts
+    if facts is None or span._resource is not facts.clean:
+        span._resource = shared.clean_resource(state.gate, span._resource)
+    scope = span._instrumentation_scope
+    if scope is not None and (cleaned_scope := shared.scope_of(state.gate, scope)) is not scope:
+        span._instrumentation_scope = cleaned_scope
+        span._instrumentation_info = shared.info_of(cleaned_scope)
+
+
+def _verify_name(span: Any, state: SpanState) -> None:
+    kind = _KINDS.get(span._kind, "internal")
+    attributes = span._attributes._dict
+    name = _name_at_write(state, span._name, kind, attributes)
+    if not state.name_stands and span._end_time is not None:
+        name = rebuilt_span_name(kind, attributes)
+        _count(state, "free_text")
+    span._name = state.name = name
 
 
 def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
@@ -665,7 +708,7 @@ def _skeletonise(
         empty = _NothingStored(maxlen)
         empty.state = state
         setattr(span, name, empty)
-    span._name = _KINDS.get(span._kind, "internal")
+    state.name = span._name = _KINDS.get(span._kind, "internal")
     state.name_stands = True
     if span._status is not None:
         span._status = Status(span._status.status_code)
@@ -851,6 +894,8 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
             try:
                 if state is not None and self._end_time is not None:
                     _detach(readable)
+                elif state is not None and state.verdict != identity.OPEN:
+                    _finish_early(readable, state)
                 mark_passed(readable)
             except Exception as error:
                 # Not marked: the second wall looks at it once more.
@@ -874,9 +919,33 @@ def _detach(readable: Any) -> None:
             storage.__class__ = BoundedList
 
 
+def _finish_early(readable: Any, state: SpanState) -> None:
+    """What is read of an open span is not the live span: no tracestate of a caller, no hidden raw values."""
+    for name in ("_context", "_parent"):
+        context = getattr(readable, name)
+        if context is not None and context.trace_state:
+            clean = SpanState(state.gate, None, None)
+            setattr(readable, name, _without_trace_state(clean, context))
+    if state.verdict == identity.UNDECIDED:
+        readable._attributes = of_clean_values(None, dict(readable._attributes._dict), immutable=True)
+        for name in ("_events", "_links"):
+            live = getattr(readable, name)
+            setattr(readable, name, BoundedList.from_seq(live._dq.maxlen, list(live)))
+
+
 def mark_passed(readable: Any) -> None:
     """Remember which parts passed the gate: a copy, or one whose parts were replaced, has not."""
-    readable.__dict__[PASSED] = (readable._attributes, readable._events, readable._links, readable._name)
+    readable.__dict__[PASSED] = (
+        readable._attributes,
+        readable._events,
+        readable._links,
+        readable._name,
+        readable._status,
+        readable._resource,
+        readable._instrumentation_scope,
+        # Of an open span they may grow, by what the gate looks at.
+        (len(readable._events), len(readable._links)) if readable._end_time is not None else None,
+    )
 
 
 def has_passed(readable: Any) -> bool:
@@ -888,6 +957,11 @@ def has_passed(readable: Any) -> bool:
         and passed[1] is readable._events
         and passed[2] is readable._links
         and passed[3] is readable._name
+        and passed[4] is readable._status
+        and passed[5] is readable._resource
+        and passed[6] is readable._instrumentation_scope
+        and (passed[7] is None or passed[7] == (len(readable._events), len(readable._links)))
+        and not getattr(readable._attributes._dict, "touched", False)
     )
 
 
@@ -904,6 +978,7 @@ def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
             except Exception as error:
                 failure.note("span name", error)
                 name = _KINDS.get(self._kind, "internal")
+            state.name = name
         original(self, name)
 
     return update_name
