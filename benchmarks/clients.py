@@ -124,10 +124,11 @@ class Vendor(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        speech = self.path.endswith("voice:stream")
-        pieces = _AUDIO if speech else _TOKENS
+        kind, pieces = next(
+            (kind, pieces) for end, kind, pieces in _STREAMS if self.path.partition("?")[0].endswith(end)
+        )
         self.send_response(200)
-        self.send_header("Content-Type", "application/x-ndjson" if speech else "text/event-stream")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(sum(map(len, pieces))))
         self.end_headers()
         for piece in pieces:
@@ -161,15 +162,138 @@ def _audio() -> Iterator[bytes]:
         yield json.dumps({"result": {"audioContent": audio, "usage": usage}}).encode() + b"\n"
 
 
+def _messages() -> Iterator[bytes]:
+    usage = {"input_tokens": 5, "output_tokens": 1}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-1",
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+    block, stop = {"type": "text", "text": ""}, {"stop_reason": "end_turn", "stop_sequence": None}
+    delta = "content_block_delta"
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": message},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *(
+            {"type": delta, "index": 0, "delta": {"type": "text_delta", "text": f"word{index} "}}
+            for index in range(CHUNKS)
+        ),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": stop, "usage": {"output_tokens": CHUNKS}},
+    ]
+    for event in events:
+        yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _cartesia(context: str) -> Iterator[dict[str, Any]]:
+    audio = base64.b64encode(bytes(range(256)) * 8).decode()
+    base = {"context_id": context, "status_code": 206, "done": False}
+    for _ in range(CHUNKS):
+        yield {**base, "type": "chunk", "data": audio, "step_time": 1.5}
+    yield {"type": "done", "context_id": context, "status_code": 200, "done": True}
+
+
 _TOKENS, _AUDIO = tuple(_tokens()), tuple(_audio())
+_EVENTS = "text/event-stream"
+_STREAMS = (
+    ("voice:stream", "application/x-ndjson", _AUDIO),
+    ("/v1/messages", _EVENTS, tuple(_messages())),
+    ("/tts/sse", _EVENTS, tuple(f"data: {json.dumps(event)}\n\n".encode() for event in _cartesia("c"))),
+    ("/speak", "audio/wav", (bytes(2048),) * CHUNKS),
+    ("/text-to-speech/v/stream", "audio/mpeg", (bytes(2048),) * CHUNKS),
+    ("", _EVENTS, _TOKENS),
+)
+
+
+# WebSockets: what the client's first message, or its second where one sets up the other, is answered with
+
+
+def _socket_answers(path: str, message: dict[str, Any] | bytes) -> Iterator[Any]:
+    if path.endswith("voice:streamBidirectional"):
+        if isinstance(message, dict) and "send_text" in message:
+            audio = base64.b64encode(bytes(range(256)) * 8).decode()
+            usage = {"processedCharactersCount": 5, "modelId": "inworld-tts-1.5-mini"}
+            chunk = {"audioContent": audio, "usage": usage}
+            for _ in range(CHUNKS):
+                yield {"result": {"contextId": "c", "audioChunk": chunk}}
+            yield {"result": {"contextId": "c", "contextClosed": {}}}
+    elif path.endswith("transcribe:streamBidirectional"):
+        for index in range(CHUNKS):
+            yield {"result": {"transcription": {"transcript": f"words so far {index}", "isFinal": False}}}
+    elif path.endswith("/v1/listen"):
+        words = [{"word": f"word{n}", "start": n, "end": n + 0.5, "confidence": 0.9} for n in range(8)]
+        found = {"alternatives": [{"transcript": "word " * 8, "confidence": 0.9, "words": words}]}
+        info = {"name": "2-general-nova", "version": "2024-01-18.26916", "arch": "nova-2"}
+        metadata = {"request_id": "3f2c8a54", "model_uuid": "1ed36bac", "model_info": info}
+        for index in range(CHUNKS):
+            yield {
+                "type": "Results",
+                "channel_index": [0, 1],
+                "duration": 1.25,
+                "start": index * 1.25,
+                "is_final": False,
+                "speech_final": False,
+                "channel": found,
+                "metadata": metadata,
+                "from_finalize": False,
+            }
+    elif path.endswith("/v2/listen"):
+        for index in range(CHUNKS):
+            yield {
+                "type": "TurnInfo",
+                "request_id": "3f2c8a54",
+                "sequence_id": index,
+                "event": "Update",
+                "turn_index": 0,
+                "audio_window_start": 0.0,
+                "audio_window_end": index * 0.5,
+                "transcript": "word " * 8,
+                "words": [{"word": "word", "confidence": 0.9}] * 8,
+                "end_of_turn_confidence": 0.1,
+            }
+    elif path.endswith("/tts/websocket"):
+        assert isinstance(message, dict)
+        yield from _cartesia(message["context_id"])
+    elif path.endswith("/speech-to-text/realtime"):
+        for index in range(CHUNKS):
+            yield {"message_type": "partial_transcript", "text": f"words so far {index}"}
+
+
+def _converse(socket: Any) -> None:
+    path = socket.request.path.partition("?")[0]
+    for message in socket:
+        answered = False
+        for answer in _socket_answers(path, message if isinstance(message, bytes) else json.loads(message)):
+            socket.send(json.dumps(answer))
+            time.sleep(PAUSE)
+            answered = True
+        if answered and not path.endswith(("/websocket", "/realtime")):
+            return
+
+
+def _serve_sockets() -> int:
+    """The port of a WebSocket server, 0 where websockets is not installed."""
+    try:
+        from websockets.sync.server import serve
+    except ImportError:
+        return 0
+    server = serve(_converse, "127.0.0.1", 0, compression=None)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return int(server.socket.getsockname()[1])
 
 
 def main() -> None:
-    """Serves until standard input ends; prints the port."""
+    """Serves until standard input ends; prints the ports for HTTP and for WebSockets."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Vendor)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
+    print(_serve_sockets(), flush=True)
     sys.stdin.read()
 
 

@@ -24,11 +24,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
 from logging import getLogger
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +74,7 @@ class Call:
             gathered so far (usage, finish reasons, content) is written. Must not refer to the application's
             stream, or that is never collected.
         sending: how many frames are between `attach` and `detach` now.
+        touched: the server's last sign of life, by `time.perf_counter`.
         served: the providers that the response says it went to; see `served_by`.
     """
 
@@ -88,13 +89,13 @@ class Call:
         "_started",
         "_telemetry",
         "_tokens",
-        "_touched",
-        "_wants",
         "context",
         "on_end",
         "sending",
         "served",
         "span",
+        "touched",
+        "wants_content",
     )
 
     def __init__(
@@ -108,7 +109,7 @@ class Call:
     ) -> None:
         self._telemetry = telemetry
         self._open = [None]  # popped once: the test and the set are one step, under every interpreter
-        self._started = self._touched = time.perf_counter()
+        self._started = self.touched = perf_counter()
         self._first = False
         self._capture = capture
         self._content: dict[str, Any] | None = None
@@ -120,7 +121,7 @@ class Call:
         self.on_end: Callable[[Call], None] | None = None
         self.served: tuple[str, ...] | None = None
         self._product = product
-        self._wants = capture is not Capture.NO_CONTENT and content_wanted(product, self.context)
+        self.wants_content = capture is not Capture.NO_CONTENT and content_wanted(product, self.context)
 
     # the time the request is being sent
 
@@ -135,7 +136,7 @@ class Call:
     def detach(self, token: Token[Context]) -> None:
         """Undo `attach`."""
         self.sending -= 1
-        self._touched = time.perf_counter()
+        self.touched = perf_counter()
         detach(token)
 
     def sending_now(self) -> _Sending:
@@ -218,16 +219,12 @@ class Call:
 
     def chunk(self) -> None:
         """A piece of the answer arrived: the first one gives the time to first chunk, in seconds."""
-        self._touched = now = time.perf_counter()
+        self.touched = perf_counter()
         if not self._first:
             self._first = True
-            self.span.set_attribute(semconv.TIME_TO_FIRST_CHUNK, now - self._started)
+            self.span.set_attribute(semconv.TIME_TO_FIRST_CHUNK, self.touched - self._started)
 
     # content
-
-    @property
-    def wants_content(self) -> bool:
-        return self._wants
 
     def content(self, key: str, build: Callable[[], Any]) -> None:
         """Set a content attribute (`semconv.INPUT_MESSAGES`, …) to what `build` returns, if content may go
@@ -236,10 +233,10 @@ class Call:
         `build` returns a JSON-like structure and is not called where the policy or the switch says no. The
         policy is asked again, since a workspace may have become known during the call.
         """
-        if not self._wants:
+        if not self.wants_content:
             return
         if not content_wanted(self._product, self.context):
-            self._wants = False
+            self.wants_content = False
             self._content = None
             return
         value = build()
@@ -254,12 +251,12 @@ class Call:
 
     def text_in(self, text: object) -> None:
         """Text to be spoken, as the input message."""
-        if self._wants and isinstance(text, str):
+        if self.wants_content and isinstance(text, str):
             self.content(semconv.INPUT_MESSAGES, lambda: [message("user", text)])
 
     def text_out(self, text: object) -> None:
         """A transcript, as the output message."""
-        if self._wants and isinstance(text, str):
+        if self.wants_content and isinstance(text, str):
             self.content(semconv.OUTPUT_MESSAGES, lambda: [message("assistant", text)])
 
     # the end
@@ -311,12 +308,16 @@ class Call:
         except IndexError:
             return
         try:
-            self._measured[semconv.ERROR_TYPE] = error_type
-            self.span.set_attribute(semconv.ERROR_TYPE, error_type)
-            self.span.set_status(Status(StatusCode.ERROR))
+            self.error(error_type)
         except Exception as exc:
             _failed("fail_as", exc)
         self._close(None)
+
+    def error(self, error_type: str) -> None:
+        """Mark the call as an error without ending it, as `fail_as`; also for use while it ends."""
+        self._measured[semconv.ERROR_TYPE] = error_type
+        self.span.set_attribute(semconv.ERROR_TYPE, error_type)
+        self.span.set_status(Status(StatusCode.ERROR))
 
     def end(self, reason: str | None = None) -> None:
         """End well. `reason`: INTERRUPTED or ABANDONED for a stream that was not read to its end.
@@ -338,7 +339,7 @@ class Call:
         try:
             # A stream that was left is found late: its call took until the server's last sign of life.
             left = reason is INTERRUPTED or reason is ABANDONED
-            last = self._touched if left else time.perf_counter()
+            last = self.touched if left else perf_counter()
             duration = last - self._started
             if reason is not None:
                 self.span.set_attribute(semconv.END_REASON, reason)

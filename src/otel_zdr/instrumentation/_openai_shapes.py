@@ -12,7 +12,7 @@ from typing import Any
 
 from . import _semconv as semconv
 from ._call import Call, message
-from ._read import get, items, number, plain, text
+from ._read import fields, get, items, number, plain, text
 from ._streams import Observer
 
 _REQUEST_NUMBERS = {
@@ -244,19 +244,21 @@ class ChatObserver(Observer):
             self._known = True
             call.response(id=get(item, "id"), model=get(item, "model"))
             service(call, item)
-        counted = get(item, "usage")
+        found = fields(item)
+        counted = found.get("usage")
         if counted is None:
-            extension = get(item, "x_groq")
+            extension = found.get("x_groq")
             if extension is not None:
                 counted = get(extension, "usage")
         if counted is not None:
             self._usage = counted
-        if self._router and get(item, "metadata") is not None:
+        if self._router and found.get("metadata") is not None:
             served_by(call, item)
-        for choice in get(item, "choices") or ():
-            reason = get(choice, "finish_reason")
+        for choice in found.get("choices") or ():
+            inner = fields(choice)
+            reason = inner.get("finish_reason")
             if reason is not None:
-                self._reasons[get(choice, "index") or 0] = reason
+                self._reasons[inner.get("index") or 0] = reason
             if call.wants_content:
                 self._gather(choice)
 
@@ -375,7 +377,7 @@ class ResponsesObserver(Observer):
         self._seen = False
 
     def chunk(self, call: Call, item: Any) -> None:
-        response = get(item, "response")
+        response = fields(item).get("response")
         if response is None:
             return
         if not self._seen:
@@ -423,7 +425,7 @@ class SpeechObserver(Observer):
     __slots__ = ()
 
     def chunk(self, call: Call, item: Any) -> None:
-        counted = get(item, "usage")
+        counted = fields(item).get("usage")
         if counted is not None:
             usage(call, counted)
 
@@ -439,7 +441,7 @@ class TranscriptionObserver(Observer):
         self._words: list[str] = []
 
     def chunk(self, call: Call, item: Any) -> None:
-        counted = get(item, "usage")
+        counted = fields(item).get("usage")
         if counted is not None:
             self._usage = counted
         if call.wants_content:

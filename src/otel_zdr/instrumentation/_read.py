@@ -23,6 +23,17 @@ def get(source: Any, name: str) -> Any:
     return getattr(source, name, None)
 
 
+def fields(source: Any) -> Mapping[str, Any]:
+    """All fields of a client's model or of a dict at once, for what is read once a chunk; empty for others."""
+    if isinstance(source, dict):
+        return source
+    found: dict[str, Any] | None = getattr(source, "__dict__", None)
+    if found is None:
+        return source if isinstance(source, Mapping) else {}
+    extra = getattr(source, "__pydantic_extra__", None)
+    return {**extra, **found} if extra else found
+
+
 def items(source: Any) -> Iterable[Any]:
     """The elements of a list or tuple; nothing for anything else, for iterators above all, which are not
     ours.

@@ -186,9 +186,10 @@ class SocketTap(_Tap):
         return message
 
     def __iter__(self) -> Any:
+        call, received = self._self_call, self._self_reader.received
         try:
             for message in self.__wrapped__:
-                watch(self._self_call, self._self_reader.received, message)
+                watch(call, received, message)
                 yield message
         except GeneratorExit:
             raise
@@ -211,9 +212,10 @@ class AsyncSocketTap(_Tap):
         return message
 
     async def __aiter__(self) -> Any:
+        call, received = self._self_call, self._self_reader.received
         try:
             async for message in self.__wrapped__:
-                watch(self._self_call, self._self_reader.received, message)
+                watch(call, received, message)
                 yield message
         except GeneratorExit:
             raise

@@ -54,20 +54,35 @@ class Observer:
                 _log.debug("a stream is no longer read: %s", type(exc).__qualname__)
 
 
+def advancing(source: Any) -> bool:
+    """Whether a generator is working on an item or has run out, which whoever drives it is about to see."""
+    return bool(source.gi_running) or source.gi_frame is None
+
+
+def advancing_async(source: Any) -> bool:
+    """As `advancing`, for an async generator."""
+    return bool(source.ag_running) or source.ag_frame is None
+
+
 class _Iteration:
     """Stands in for the iterator inside a client's stream object."""
 
-    __slots__ = ("__weakref__", "_call", "_observer", "_source", "advancing")
+    __slots__ = ("__weakref__", "_call", "_observer", "_own", "_source")
 
     def __init__(self, source: Iterator[Any], call: Call, observer: Observer) -> None:
-        self._source = source
+        self._own = source
+        # A generator tells whether it is running, so that nothing has to be written down around each item.
+        self._source: Any = source if hasattr(source, "gi_running") else _each(source)
         self._call = call
         self._observer = observer
-        self.advancing = False
+
+    @property
+    def advancing(self) -> bool:
+        """Whether an item is being waited for: what is closed meanwhile closes itself."""
+        return advancing(self._source)
 
     def __next__(self) -> Any:
         call = self._call
-        self.advancing = True
         try:
             item = next(self._source)
         except StopIteration:
@@ -76,100 +91,107 @@ class _Iteration:
         except BaseException as exc:
             call.fail(exc)
             raise
-        finally:
-            self.advancing = False
         self._observer.see(call, item)
         return item
 
-    def __iter__(self) -> _Loop:
-        return _Loop(self)
+    def __iter__(self) -> Generator[Any, None, None]:
+        return _loop(self._source, self._call, self._observer)
 
     def close(self) -> None:
         self._call.end(INTERRUPTED)
-        close = getattr(self._source, "close", None)
+        close = getattr(self._own, "close", None)
         if close is not None:
             close()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        return getattr(self._own, name)
 
 
-class _Loop:
+def _loop(source: Iterator[Any], call: Call, observer: Observer) -> Generator[Any, None, None]:
     """One consumer's loop: dropped before the end, it was left by `break`, `return` or an error of the
     consumer.
     """
-
-    __slots__ = ("_iteration", "_left")
-
-    def __init__(self, iteration: _Iteration) -> None:
-        self._iteration = iteration
-        self._left = iteration._call.leave
-
-    def __iter__(self) -> _Loop:
-        return self
-
-    def __next__(self) -> Any:
-        return self._iteration.__next__()
-
-    def __del__(self) -> None:
-        self._left(INTERRUPTED)
+    see = observer.see
+    try:
+        for item in source:
+            see(call, item)
+            yield item
+        call.end()
+    except BaseException as exc:
+        call.fail(exc)
+        raise
 
 
-class _AsyncIteration:
-    """As `_Iteration`, for `async for`."""
+def _each(source: Iterator[Any]) -> Generator[Any, None, None]:
+    yield from source
 
-    __slots__ = ("__weakref__", "_call", "_observer", "_source", "advancing")
 
-    def __init__(self, source: AsyncIterator[Any], call: Call, observer: Observer) -> None:
+class _AsyncSteps:
+    __slots__ = ("_call", "_observer", "_source")
+
+    def __init__(self, source: Any, call: Call, observer: Observer) -> None:
         self._source = source
         self._call = call
         self._observer = observer
-        self.advancing = False
 
     async def __anext__(self) -> Any:
-        call = self._call
-        self.advancing = True
         try:
             item = await self._source.__anext__()
         except StopAsyncIteration:
-            call.end()
+            self._call.end()
             raise
         except BaseException as exc:
-            call.fail(exc)
+            self._call.fail(exc)
             raise
-        finally:
-            self.advancing = False
-        self._observer.see(call, item)
+        self._observer.see(self._call, item)
         return item
 
+
+class _AsyncIteration(_AsyncSteps):
+    """As `_Iteration`, for `async for`."""
+
+    __slots__ = ("__weakref__", "_own")
+
+    def __init__(self, source: AsyncIterator[Any], call: Call, observer: Observer) -> None:
+        super().__init__(source if hasattr(source, "ag_running") else _each_async(source), call, observer)
+        self._own = source
+
+    @property
+    def advancing(self) -> bool:
+        return advancing_async(self._source)
+
     def __aiter__(self) -> _AsyncLoop:
-        return _AsyncLoop(self)
+        return _AsyncLoop(self._source, self._call, self._observer)
 
     async def aclose(self) -> None:
         self._call.end(INTERRUPTED)
-        close = getattr(self._source, "aclose", None)
+        close = getattr(self._own, "aclose", None)
         if close is not None:
             await close()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
+        return getattr(self._own, name)
 
 
-class _AsyncLoop:
-    __slots__ = ("_iteration", "_left")
+class _AsyncLoop(_AsyncSteps):
+    """As `_loop`. No generator, which the event loop would finish later, in a task of its own."""
 
-    def __init__(self, iteration: _AsyncIteration) -> None:
-        self._iteration = iteration
-        self._left = iteration._call.leave
+    __slots__ = ("_left",)
+
+    def __init__(self, source: Any, call: Call, observer: Observer) -> None:
+        super().__init__(source, call, observer)
+        self._left = call.leave
 
     def __aiter__(self) -> _AsyncLoop:
         return self
 
-    def __anext__(self) -> Any:
-        return self._iteration.__anext__()
-
     def __del__(self) -> None:
         self._left(INTERRUPTED)
+
+
+async def _each_async(source: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for item in source:
+        yield item
 
 
 def follow(stream: Any, call: Call, observer: Observer, response: Any = None) -> Any:
@@ -239,9 +261,10 @@ def generator(source: Iterator[Any], call: Call, observer: Observer) -> Generato
 
 def _generate(source: Iterator[Any], call: Call, observer: Observer) -> Generator[Any, Any, Any]:
     closer = getattr(source, "close", None)
+    see = observer.see
     try:
         for item in source:
-            observer.see(call, item)
+            see(call, item)
             yield item
         call.end()
     except BaseException as exc:
@@ -262,9 +285,10 @@ async def _generate_async(
     source: AsyncIterator[Any], call: Call, observer: Observer
 ) -> AsyncGenerator[Any, Any]:
     closer = getattr(source, "aclose", None)
+    see = observer.see
     try:
         async for item in source:
-            observer.see(call, item)
+            see(call, item)
             yield item
         call.end()
     except BaseException as exc:
@@ -283,8 +307,8 @@ def lazy_generator(
 ) -> Generator[Any, Any, Any]:
     """A generator over a client's generator `source` that sends its request on the first `next`.
 
-    The call begins then. While the source works on an item the span is current and inner calls are nested;
-    nothing is attached while the consumer runs.
+    The call begins then. Until the first item is there the span is current and inner calls are nested;
+    nothing is attached while the consumer runs, nor later, when the request has been sent.
     """
     call = _started(start)
     closer = getattr(source, "close", None)
@@ -297,17 +321,19 @@ def lazy_generator(
         return
     observer = make_observer()
     call.on_end = observer.finish
+    see = observer.see
     try:
-        while True:
-            token = call.attach()
-            try:
-                item = next(source)
-            except StopIteration:
-                break
-            finally:
-                call.detach(token)
-            observer.see(call, item)
+        token = call.attach()
+        try:
+            item = next(source, _NOTHING)
+        finally:
+            call.detach(token)
+        if item is not _NOTHING:
+            see(call, item)
             yield item
+            for item in source:
+                see(call, item)
+                yield item
         call.end()
     except BaseException as exc:
         call.fail(exc)
@@ -323,36 +349,41 @@ async def lazy_async_generator(
     """As `lazy_generator`, for `async for`."""
     call = _started(start)
     closer = getattr(source, "aclose", None)
-    observer: Observer | None = None
-    if call is not None:
-        observer = make_observer()
-        call.on_end = observer.finish
-    try:
-        while True:
-            if call is None or observer is None:
-                try:
-                    item = await source.__anext__()
-                except StopAsyncIteration:
-                    return
+    if call is None:
+        try:
+            async for item in source:
                 yield item
-                continue
-            token = call.attach()
-            try:
-                item = await source.__anext__()
-            except StopAsyncIteration:
-                break
-            finally:
-                call.detach(token)
-            observer.see(call, item)
+        finally:
+            if closer is not None:
+                await closer()
+        return
+    observer = make_observer()
+    call.on_end = observer.finish
+    see = observer.see
+    try:
+        token = call.attach()
+        try:
+            item = await source.__anext__()
+        except StopAsyncIteration:
+            item = _NOTHING
+        finally:
+            call.detach(token)
+        if item is not _NOTHING:
+            see(call, item)
             yield item
+            async for item in source:
+                see(call, item)
+                yield item
         call.end()
     except BaseException as exc:
-        if call is not None:
-            call.fail(exc)
+        call.fail(exc)
         raise
     finally:
         if closer is not None:
             await closer()
+
+
+_NOTHING = object()
 
 
 def _started(start: Start) -> Call | None:
@@ -367,6 +398,8 @@ __all__ = [
     "ABANDONED",
     "INTERRUPTED",
     "Observer",
+    "advancing",
+    "advancing_async",
     "async_generator",
     "end_when_called",
     "follow",

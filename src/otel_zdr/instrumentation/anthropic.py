@@ -17,7 +17,7 @@ from ._hosts import is_inworld, server_of
 from ._instrumentor import ClientInstrumentor
 from ._openai_shapes import request_parameters, served_by
 from ._patch import Patches
-from ._read import get, items, plain, text
+from ._read import fields, get, items, plain, text
 from ._stainless import settle
 from ._streams import Observer, follow
 from ._telemetry import Telemetry
@@ -123,7 +123,7 @@ class MessageObserver(Observer):
         self._blocks: dict[int, dict[str, Any]] = {}
 
     def chunk(self, call: Call, item: Any) -> None:
-        kind = get(item, "type")
+        kind = fields(item).get("type")
         if kind == "content_block_delta":
             if call.wants_content:
                 self._gather(get(item, "index") or 0, get(item, "delta"))

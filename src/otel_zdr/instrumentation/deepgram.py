@@ -119,11 +119,12 @@ class _Generate:
 class _Listening(Speech):
     """Messages of `/v1/listen`: results with times, metadata at the end."""
 
-    __slots__ = ("_named",)
+    __slots__ = ("_last", "_named")
 
     def __init__(self, spoken: object = None) -> None:
         super().__init__(spoken)
         self._named = False  # model and request id are the same in every message, and cost to set
+        self._last: str | None = None  # results that are read if no later ones come
 
     def sent(self, call: Call, message: Any) -> None:
         if isinstance(message, (bytes, bytearray)):
@@ -132,11 +133,16 @@ class _Listening(Speech):
     def received(self, call: Call, message: Any) -> None:
         if not isinstance(message, str):
             return
+        if self._named and not call.wants_content and message.startswith(_RESULTS):
+            # All that is left to learn is how far the audio went, and the last one says that.
+            call.chunk()
+            self._last = message
+            return
         event = json.loads(message)
         kind = event.get("type")
         if kind == "Results":
             call.chunk()
-            self.until(event.get("start", 0) + event.get("duration", 0))
+            self._heard_until(event)
             if not self._named:
                 self._named = True
                 metadata = event.get("metadata") or {}
@@ -155,11 +161,27 @@ class _Listening(Speech):
         elif kind in _ERRORS:
             call.fail_as(error_word(event.get("code") or event.get("variant"), str(kind)))
 
+    def _heard_until(self, event: Any) -> None:
+        self.until(event.get("start", 0) + event.get("duration", 0))
+
+    def finish(self, call: Call) -> None:
+        if self._last is not None:
+            self._heard_until(json.loads(self._last))
+        super().finish(call)
+
+
+_RESULTS = ('{"type":"Results"', '{"type": "Results"')
+_TURN = ('{"type":"TurnInfo"', '{"type": "TurnInfo"')
+
 
 class _Flux(Speech):
     """Messages of `/v2/listen`: turns. There is no total, so the furthest audio window counts."""
 
-    __slots__ = ()
+    __slots__ = ("_last",)
+
+    def __init__(self, spoken: object = None) -> None:
+        super().__init__(spoken)
+        self._last: str | None = None
 
     def sent(self, call: Call, message: Any) -> None:
         if isinstance(message, (bytes, bytearray)):
@@ -167,6 +189,10 @@ class _Flux(Speech):
 
     def received(self, call: Call, message: Any) -> None:
         if not isinstance(message, str):
+            return
+        if not call.wants_content and message.startswith(_TURN):
+            call.chunk()
+            self._last = message
             return
         event = json.loads(message)
         kind = event.get("type")
@@ -179,6 +205,11 @@ class _Flux(Speech):
             call.response(request_id=event.get("request_id"))
         elif kind in _ERRORS:
             call.fail_as(error_word(event.get("code"), str(kind)))
+
+    def finish(self, call: Call) -> None:
+        if self._last is not None:
+            self.until(json.loads(self._last).get("audio_window_end"))
+        super().finish(call)
 
 
 class _Speaking(Speech):

@@ -232,6 +232,13 @@ _FINAL_WITH_TIMESTAMPS = frozenset(
 )
 
 
+# what most messages are, and say nothing but content
+_PARTIAL = (
+    '{"message_type":"partial_transcript"',
+    '{"message_type": "partial_transcript"',
+)
+
+
 class _Scribe(Speech):
     """Messages of the live transcription."""
 
@@ -250,6 +257,9 @@ class _Scribe(Speech):
                 self.heard_bytes += len(audio) * 3 // 4 - audio[-2:].count("=")
 
     def received(self, call: Call, message: Any) -> None:
+        if not call.wants_content and message.startswith(_PARTIAL):
+            call.chunk()
+            return
         event = json.loads(message)
         kind = event.get("message_type")
         if kind == "session_started":

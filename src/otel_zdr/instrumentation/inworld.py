@@ -196,6 +196,8 @@ class _Chunks(Observer):
         self._spoken = spoken
 
     def finish(self, call: Call) -> None:
+        if self._spoken.unread is not None:
+            self._spoken.unread.digest(call)
         self._spoken.finish(call)
 
 
@@ -255,7 +257,9 @@ class _ObservedSession(wrapt.ObjectProxy):  # type: ignore[type-arg]
         if spoken is None:
             return
         if streamed:
-            observe(_Below(call), Each(keep_for(call), _Lines(spoken)), response)
+            lines = Each(keep_for(call), _Lines(spoken), digest=spoken.digest)
+            spoken.unread = lines
+            observe(_Below(call, lines), lines, response)
             return
         answer = skim(response.content, keep_for(call))
         with self._self_lock:
@@ -278,10 +282,12 @@ class _Lines(Observer):
 class _Below:
     """The call as the answer's reader sees it: that ends with the client's generator, not with the answer."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_call", "_lines", "touched")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, lines: Each) -> None:
         self._call = call
+        self._lines = lines
+        self.touched = 0.0
 
     @property
     def ended(self) -> bool:
@@ -294,8 +300,12 @@ class _Below:
     def chunk(self) -> None:
         """The first chunk is timed where the application gets it."""
 
+    def error(self, error_type: str) -> None:
+        """The generator raises it."""
+
     def fail(self, error: BaseException) -> None:
         """The generator raises it."""
 
     def end(self, reason: str | None = None) -> None:
-        """The generator ends."""
+        """The generator ends; until then everything has been read."""
+        self._lines.digest(self._call)

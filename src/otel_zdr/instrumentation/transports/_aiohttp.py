@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -56,12 +57,11 @@ class _ObservedReader(wrapt.ObjectProxy):  # type: ignore[type-arg]
         self._self_call = call
         self._self_observer = observer
 
-    async def _self_read(self, read: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
-        call = self._self_call
+    async def _self_read(self, reading: Awaitable[Any]) -> Any:
         try:
-            data = await read(*args, **kwargs)
+            data = await reading
         except BaseException as exc:
-            call.fail(exc)
+            self._self_call.fail(exc)
             raise
         self._self_saw(data[0] if isinstance(data, tuple) else data)
         return data
@@ -75,23 +75,23 @@ class _ObservedReader(wrapt.ObjectProxy):  # type: ignore[type-arg]
         if self.__wrapped__.at_eof():
             call.end()
 
-    async def read(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._self_read(self.__wrapped__.read, *args, **kwargs)
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        return self._self_read(self.__wrapped__.read(*args, **kwargs))
 
-    async def readany(self) -> Any:
-        return await self._self_read(self.__wrapped__.readany)
+    def readany(self) -> Any:
+        return self._self_read(self.__wrapped__.readany())
 
-    async def readline(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._self_read(self.__wrapped__.readline, *args, **kwargs)
+    def readline(self, *args: Any, **kwargs: Any) -> Any:
+        return self._self_read(self.__wrapped__.readline(*args, **kwargs))
 
-    async def readuntil(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._self_read(self.__wrapped__.readuntil, *args, **kwargs)
+    def readuntil(self, *args: Any, **kwargs: Any) -> Any:
+        return self._self_read(self.__wrapped__.readuntil(*args, **kwargs))
 
-    async def readexactly(self, n: int) -> Any:
-        return await self._self_read(self.__wrapped__.readexactly, n)
+    def readexactly(self, n: int) -> Any:
+        return self._self_read(self.__wrapped__.readexactly(n))
 
-    async def readchunk(self) -> Any:
-        return await self._self_read(self.__wrapped__.readchunk)
+    def readchunk(self) -> Any:
+        return self._self_read(self.__wrapped__.readchunk())
 
     def read_nowait(self, *args: Any, **kwargs: Any) -> Any:
         data = self.__wrapped__.read_nowait(*args, **kwargs)
@@ -132,84 +132,92 @@ def _absolute(session: Any, url: Any) -> Any:
 
 # WebSockets
 
-_SOCKET = "_otel_zdr_socket"
-
 
 def _connecting(telemetry: Telemetry) -> Any:
     async def connect(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        socket = await wrapped(*args, **kwargs)
         try:
-            found = inworld_url(_absolute(instance, _argument(args, kwargs, 0, "url")))
-            if found is not None:
-                server, path, query = found
-                key = authorization(kwargs.get("headers"), query) or authorization(instance.headers)
-                setattr(socket, _SOCKET, open_socket(telemetry, server, path, key))
-        except Exception:
-            setattr(socket, _SOCKET, None)
-        return socket
+            response = await wrapped(*args, **kwargs)
+        except BaseException as exc:
+            socket = _open(telemetry, instance, args, kwargs)
+            if socket is not None:
+                socket.refused(exc)
+            raise
+        socket = _open(telemetry, instance, args, kwargs)
+        if socket is not None:
+            _watch(response, socket)
+        return response
 
     return connect
 
 
-def _socket(instance: Any) -> Socket | None:
-    socket: Socket | None = vars(instance).get(_SOCKET)
-    return socket
-
-
-async def _send(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket = _socket(instance)
-    if socket is not None:
-        socket.sent(_argument(args, kwargs, 0, "data"))
-    return await wrapped(*args, **kwargs)
-
-
-async def _receive(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket = _socket(instance)
-    if socket is None:
-        return await wrapped(*args, **kwargs)
-    socket.receiving += 1
+def _open(telemetry: Telemetry, session: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Socket | None:
     try:
-        message = await wrapped(*args, **kwargs)
-    finally:
-        socket.receiving -= 1
-    kind = message.type.name
-    if kind in ("TEXT", "BINARY"):
-        socket.received(message.data)
-    elif kind == "ERROR":
-        socket.failed(message.data if isinstance(message.data, BaseException) else None)
-    elif kind == "CLOSE" and message.data in _CLOSED_IN_ORDER:
-        socket.closed()
-    elif kind == "CLOSE" or (kind == "CLOSED" and instance.close_code == _BROKEN):
-        socket.failed(None)
-    elif kind in ("CLOSED", "CLOSING"):
-        socket.closed(INTERRUPTED)
-    return message
+        found = inworld_url(_absolute(session, _argument(args, kwargs, 0, "url")))
+        if found is None:
+            return None
+        server, path, query = found
+        key = authorization(kwargs.get("headers"), query) or authorization(session.headers)
+        return open_socket(telemetry, server, path, key)
+    except Exception:
+        return None
 
 
+def _watch(response: Any, socket: Socket) -> None:
+    """Replace the methods of the one socket; it is held weakly, so that it is collected as before."""
+    owner, kind = weakref.ref(response), type(response)
+    original_receive, original_close = kind.receive, kind.close
+
+    def sending(name: str) -> Any:
+        original = getattr(kind, name)
+
+        async def send(data: Any, *args: Any, **kwargs: Any) -> Any:
+            socket.sent(data)
+            return await original(owner(), data, *args, **kwargs)
+
+        return send
+
+    async def receive(*args: Any, **kwargs: Any) -> Any:
+        socket.receiving += 1
+        try:
+            message = await original_receive(owner(), *args, **kwargs)
+        finally:
+            socket.receiving -= 1
+        if message.type in _DATA:
+            socket.received(message.data)
+        else:
+            _ended(socket, owner(), message)
+        return message
+
+    async def close(*args: Any, **kwargs: Any) -> Any:
+        # `receive` closes as well, when the server has; then what it returns tells how.
+        if not socket.receiving:
+            socket.closed(INTERRUPTED)
+        return await original_close(owner(), *args, **kwargs)
+
+    response.receive, response.close = receive, close
+    response.send_str, response.send_bytes = sending("send_str"), sending("send_bytes")
+
+
+# RFC 6455's opcodes, which are the values of aiohttp's message types
+_DATA = frozenset({1, 2})
 _CLOSED_IN_ORDER = (None, 0, 1000, 1001)
 _BROKEN = 1006
 
 
-async def _close(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket = _socket(instance)
-    # `receive` closes as well, when the server has; then what it returns tells how.
-    if socket is not None and not socket.receiving:
+def _ended(socket: Socket, response: Any, message: Any) -> None:
+    kind = message.type.name
+    if kind == "ERROR":
+        socket.failed(message.data if isinstance(message.data, BaseException) else None)
+    elif kind == "CLOSE" and message.data in _CLOSED_IN_ORDER:
+        socket.closed()
+    elif kind == "CLOSE" or (kind == "CLOSED" and response.close_code == _BROKEN):
+        socket.failed(None)
+    elif kind in ("CLOSED", "CLOSING"):
         socket.closed(INTERRUPTED)
-    return await wrapped(*args, **kwargs)
 
 
 def patch(patches: Patches, telemetry: Telemetry) -> None:
     patches.wrap("aiohttp.client", "ClientSession._request", async_frame(_Aiohttp(), telemetry))
     patches.wrap("aiohttp.client", "ClientSession._ws_connect", _connecting(telemetry))
-    for name in ("send_str", "send_bytes"):
-        patches.wrap("aiohttp.client_ws", f"ClientWebSocketResponse.{name}", _send)
-    patches.wrap("aiohttp.client_ws", "ClientWebSocketResponse.receive", _receive)
-    patches.wrap("aiohttp.client_ws", "ClientWebSocketResponse.close", _close)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
+from logging import getLogger
+from time import perf_counter
 from typing import Any
 
 from .._call import Call
 from .._streams import Observer
 from ._skim import METADATA, TEXT, Lines, Skimmer, skim
+
+_log = getLogger(__name__)
 
 
 def keep_for(call: Call) -> int:
@@ -41,33 +46,126 @@ class Document(Observer):
             self._read(call, document)
 
 
+class Telling:
+    """What tells a line that says more than content from the many that do not.
+
+    Args:
+        keys: keys of such lines, unless their value is null. Inside a text their quotes would be escaped.
+    """
+
+    __slots__ = ("_keys", "_pattern")
+
+    def __init__(self, *keys: str) -> None:
+        quoted = [f'"{key}"'.encode() for key in keys]
+        self._keys = tuple((key, key + b":null", key + b": null") for key in quoted)
+        self._pattern = re.compile(rb"(?:%s)(?!\s*:\s*null)" % b"|".join(map(re.escape, quoted)))
+
+    def search(self, data: bytes, start: int) -> int:
+        """Where the next one is found, -1 if there is none."""
+        # Counting is much faster than any pattern, and most often there is nothing to be found.
+        for key, null, spaced_null in self._keys:
+            found = data.count(key, start)
+            if found and found > data.count(null, start) + data.count(spaced_null, start):
+                match = self._pattern.search(data, start)
+                return match.start() if match else -1
+        return -1
+
+
+# Pieces of a stream of which only the metadata is read are put aside up to so many bytes.
+BATCH = 32 * 1024
+
+
 class Each(Observer):
     """A body with one document a line (NDJSON, server-sent events), each given to another observer.
+
+    The first document says what the answer is and is read at once. Where content may not go out the rest is
+    collected and read in batches, which costs a stream's consumer next to nothing a piece.
 
     Args:
         keep: how long a text may be to be kept.
         inner: who reads the documents.
-        telling: found in every line that says more than content. Lines without it are not even parsed where
-            content may not go out; all but the first, which says what the answer is.
+        telling: found in every line that says more than content. The others are not even parsed where content
+            may not go out.
+        digest: reads a batch of whole lines itself, for their metadata only.
+
+    Attributes:
+        collects: whether pieces are only collected from now on.
+        pieces: those that are not read yet.
     """
 
-    __slots__ = ("_begun", "_inner", "_lines", "_telling")
+    __slots__ = ("_digest", "_inner", "_lines", "_reading", "_room", "_telling", "collects", "pieces")
 
-    def __init__(self, keep: int, inner: Observer, telling: re.Pattern[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        keep: int,
+        inner: Observer,
+        telling: Telling | None = None,
+        digest: Callable[[Call, bytes], None] | None = None,
+    ) -> None:
         super().__init__()
         self._lines = Lines(keep)
         self._inner = inner
         self._telling = telling
-        self._begun = False
+        self._digest = digest
+        self._room = BATCH
+        self._reading = threading.Lock()
+        self.collects = False
+        self.pieces: list[bytes] = []
+
+    def see(self, call: Call, item: Any) -> None:
+        if not self.collects:
+            super().see(call, item)
+            return
+        call.touched = perf_counter()
+        self.pieces.append(item)
+        self._room -= len(item)
+        if self._room < 0:
+            self.digest(call)
 
     def chunk(self, call: Call, item: Any) -> None:
-        telling = self._telling if self._begun and not call.wants_content else None
-        for document in self._lines.feed(item, telling):
+        for document in self._lines.feed(item):
             if isinstance(document, dict):
-                self._begun = True
                 self._inner.chunk(call, document)
+                if not call.wants_content:
+                    self.collects = True
+
+    def digest(self, call: Call) -> None:
+        """Read what was collected; contained, as `see` is. From any thread, also while another collects."""
+        self._room = BATCH
+        with self._reading:
+            try:
+                self._read_batch(call)
+            except Exception as exc:
+                self.broken = True
+                _log.debug("a stream is no longer read: %s", type(exc).__qualname__)
+
+    def _read_batch(self, call: Call) -> None:
+        pieces = self.pieces[:]
+        del self.pieces[: len(pieces)]
+        try:
+            block = b"".join(pieces)
+        except TypeError:  # the client decodes them
+            block = b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+        if self.broken:
+            return
+        end = block.rfind(b"\n") + 1
+        if self._digest is not None and self._lines.empty and end:
+            self._digest(call, block[:end])
+            block = block[end:]
+            end = 0
+        if end or len(block) > BATCH // 2:
+            for document in self._lines.feed(block, self._telling):
+                if isinstance(document, dict):
+                    self._inner.chunk(call, document)
+        elif block:
+            self.pieces.insert(0, block)
 
     def finish(self, call: Call) -> None:
+        if self.pieces:
+            self.digest(call)
+            if self.pieces:
+                self._lines.feed(b"".join(self.pieces))
+                self.pieces.clear()
         document = self._lines.rest()
         if isinstance(document, dict):
             self._inner.chunk(call, document)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
 from logging import getLogger
+from time import perf_counter
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any
 
 from .._call import INTERRUPTED
-from .._streams import Observer
-from ._answers import Document
+from .._streams import Observer, advancing, advancing_async
+from ._answers import BATCH, Document, Each
 
 _log = getLogger(__name__)
 
@@ -33,12 +35,12 @@ def whole(call: Any, observer: Observer, data: bytes) -> None:
 class Body:
     """The body of one streamed response."""
 
-    __slots__ = ("_depth", "call", "observer")
+    __slots__ = ("_read", "call", "observer")
 
     def __init__(self, call: Any, observer: Observer) -> None:
         self.call = call
         self.observer = observer
-        self._depth = 0  # reading methods are built on each other: only the outermost one counts
+        self._read: Any = None  # the generator of the client that the body is read from
 
     def watch(self, response: Any, name: str, *, feed: bool = True) -> None:
         """Observe the generator method `name`; with `feed` false only its end, as the bytes are encoded."""
@@ -47,6 +49,13 @@ class Body:
     def watch_async(self, response: Any, name: str, *, feed: bool = True) -> None:
         """As `watch`, for an async generator method."""
         self._replace(response, name, lambda source: self._iterate_async(source, feed))
+
+    def _advancing(self) -> bool:
+        # Reading methods are built on each other: only the outermost one counts.
+        source = self._read
+        if source is None:
+            return False
+        return advancing(source) if hasattr(source, "gi_running") else advancing_async(source)
 
     def end_with(self, response: Any, name: str) -> None:
         """Calling the method `name` ends the call, unless a reading method does it at its own end."""
@@ -73,7 +82,7 @@ class Body:
         setattr(response, name, closing)
 
     def _closed(self) -> None:
-        if not self._depth:
+        if not self._advancing():
             self.call.end(INTERRUPTED)
 
     def _replace(self, response: Any, name: str, observed: Callable[[Any], Any]) -> None:
@@ -81,24 +90,36 @@ class Body:
 
         def reading(*args: Any, **kwargs: Any) -> Any:
             source = method(owner(), *args, **kwargs)
-            return source if self._depth or self.call.ended else observed(source)
+            if self.call.ended or self._advancing() or not isinstance(source, _GENERATORS):
+                return source
+            self._read = source
+            return observed(source)
 
         setattr(response, name, reading)
 
     def _iterate(self, source: Any, feed: bool) -> Generator[Any, None, None]:
         call, observer = self.call, self.observer
         try:
-            while True:
-                self._depth += 1
-                try:
-                    item = next(source)
-                except StopIteration:
-                    break
-                finally:
-                    self._depth -= 1
-                if feed:
+            if feed:
+                for item in source:
                     observer.see(call, item.encode() if isinstance(item, str) else item)
-                yield item
+                    yield item
+                    if isinstance(observer, Each) and observer.collects:
+                        break
+                if isinstance(observer, Each) and observer.collects:
+                    # What `Each.see` does, without a call for each piece: there are several to a chunk.
+                    collect, room = observer.pieces.append, BATCH
+                    for item in source:
+                        call.touched = perf_counter()
+                        collect(item)
+                        room -= len(item)
+                        if room < 0:
+                            observer.digest(call)
+                            room = BATCH
+                        yield item
+            else:
+                for item in source:
+                    yield item
             call.end()
         except BaseException as exc:
             call.fail(exc)
@@ -108,17 +129,11 @@ class Body:
 
     async def _iterate_async(self, source: Any, feed: bool) -> AsyncGenerator[Any, None]:
         call, observer = self.call, self.observer
+        see = observer.see
         try:
-            while True:
-                self._depth += 1
-                try:
-                    item = await source.__anext__()
-                except StopAsyncIteration:
-                    break
-                finally:
-                    self._depth -= 1
+            async for item in source:
                 if feed:
-                    observer.see(call, item)
+                    see(call, item)
                 yield item
             call.end()
         except BaseException as exc:
@@ -126,3 +141,6 @@ class Body:
             raise
         finally:
             await source.aclose()
+
+
+_GENERATORS = (GeneratorType, AsyncGeneratorType)

@@ -77,7 +77,7 @@ class Events(Observer):
         self._words: list[str] = []
 
     def chunk(self, call: Call, item: Any) -> None:
-        kind = get(item, "type")
+        kind = item.get("type")
         if kind == "message_start":
             started = get(item, "message")
             call.response(id=get(started, "id"), model=get(started, "model"))

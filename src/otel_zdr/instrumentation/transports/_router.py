@@ -6,7 +6,6 @@ in the answer only (`metadata.attempts`). Until then, and where it says nothing,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +17,7 @@ from .._read import get, text
 from .._streams import Observer
 from .._telemetry import Telemetry
 from . import _messages
-from ._answers import Document, Each, keep_for
+from ._answers import Document, Each, Telling, keep_for
 from ._exchange import PROVIDER, Exchange
 from ._request import Request
 from ._skim import METADATA, TEXT
@@ -30,7 +29,7 @@ def _operation(
     content_in: Callable[[Call, Mapping[str, Any]], None],
     whole: Callable[[Call, Any], None],
     events: Callable[[], Observer],
-    telling: re.Pattern[bytes],
+    telling: Telling,
 ) -> Callable[[Telemetry, Request, str], Exchange | None]:
     def opening(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
         fields = request.fields(METADATA)
@@ -86,7 +85,9 @@ def speech(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
     call.characters(length(fields.get("input")))
 
     def answer(content_type: str) -> Observer:
-        return Each(METADATA, _SpeechEvents()) if "event-stream" in content_type else _Audio()
+        return (
+            Each(METADATA, _SpeechEvents(), Telling("usage")) if "event-stream" in content_type else _Audio()
+        )
 
     return Exchange(call, answer)
 
@@ -106,19 +107,19 @@ chat = _operation(
     _chat_in,
     lambda call, document: openai.chat_response(call, document, True),
     lambda: openai.ChatObserver(router=True),
-    re.compile(rb'"(?:usage|finish_reason|metadata)"\s*:\s*(?!null)[^\s]'),
+    Telling("usage", "finish_reason", "metadata"),
 )
 responses = _operation(
     semconv.CHAT,
     openai.responses_in,
     lambda call, document: openai.responses_response(call, document, True),
     lambda: openai.ResponsesObserver(router=True),
-    re.compile(rb'"response"\s*:'),
+    Telling("response"),
 )
 messages = _operation(
     semconv.CHAT,
     _messages.content_in,
     _messages.answer,
     _messages.Events,
-    re.compile(rb'"message_(?:start|delta)"'),
+    Telling("message_start", "message_delta"),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 # Longer than any metadata.
 METADATA = 512
@@ -155,6 +155,14 @@ def skim(data: Any, keep: int = METADATA) -> Any:
     return _at_once(data if isinstance(data, bytes) else bytes(data), keep)
 
 
+class Search(Protocol):
+    """Finds the next line that is worth parsing."""
+
+    def search(self, data: bytes, start: int) -> int:
+        """Where in `data`, from `start` on, something of it stands; -1 for nowhere."""
+        ...
+
+
 class Lines:
     """Documents that stand one a line: NDJSON, and the data lines of server-sent events."""
 
@@ -164,7 +172,12 @@ class Lines:
         self._keep = keep
         self._skimmer = Skimmer(keep)
 
-    def feed(self, data: bytes, telling: re.Pattern[bytes] | None = None) -> Sequence[Any]:
+    @property
+    def empty(self) -> bool:
+        """Whether no line is open."""
+        return self._skimmer.empty
+
+    def feed(self, data: bytes, telling: Search | None = None) -> Sequence[Any]:
         """The documents that `data` completes; with `telling`, at least those in which it is found."""
         skimmer = self._skimmer
         if b"\n" not in data:
@@ -177,7 +190,17 @@ class Lines:
             if not skimmer.empty:
                 skimmer.feed(data[start:end])
                 document = skimmer.take()
-            elif end > start and (telling is None or telling.search(data, start, end)):
+            elif telling is not None:
+                found = telling.search(data, start)
+                if found < 0:
+                    start = data.rfind(b"\n") + 1
+                    break
+                start = max(data.rfind(b"\n", start, found) + 1, start)
+                end = data.find(b"\n", found)
+                if end < 0:
+                    break
+                document = _at_once(data[start:end], self._keep)
+            elif end > start:
                 document = _at_once(data[start:end], self._keep)
             start = end + 1
             if document is not None:

@@ -24,6 +24,10 @@ CONNECTION_CLOSED = "ConnectionClosed"
 class Conversation(Protocol):
     """What is spoken over one connection."""
 
+    def begin(self, message: Any) -> None:
+        """Start a call of which nothing is known yet."""
+        ...
+
     def sent(self, message: Any) -> None: ...
 
     def received(self, message: Any) -> None: ...
@@ -72,6 +76,11 @@ class Socket:
             else:
                 call.fail(error)
 
+    def refused(self, error: BaseException) -> None:
+        """The connection was not opened: a call that failed before its first message."""
+        self._contained(self._protocol.begin, None)
+        self.failed(error)
+
     def _contained(self, read: Any, message: Any) -> None:
         try:
             read(message)
@@ -109,6 +118,9 @@ class _Speech:
                 texts.append(words)
                 call.text_in("".join(texts))
 
+    def begin(self, message: Any) -> None:
+        self._begin("", None)
+
     def _begin(self, name: Any, create: Any) -> None:
         call = self._telemetry.begin(
             semconv.TEXT_TO_SPEECH,
@@ -128,6 +140,8 @@ class _Speech:
         self._open[name] = (call, spoken)
 
     def received(self, message: Any) -> None:
+        if len(self._open) == 1 and self._usual_chunk(message):
+            return
         wants = any(call.wants_content for call, _ in self._open.values())
         document = skim(message, TEXT if wants else METADATA)
         result = pick(document, "result")
@@ -152,6 +166,20 @@ class _Speech:
         elif pick(result, "contextClosed") is not None:
             self._forget(name)
             call.end()
+
+    def _usual_chunk(self, message: Any) -> bool:
+        """Whether `message` was a chunk of audio as most are, read without parsing it."""
+        head = _CHUNK.match(message) if isinstance(message, str) else None
+        found = self._open.get(head[1]) if head is not None else None
+        if found is None:
+            return False
+        call, spoken = found
+        at = message.find('"usage"')
+        if at < 0 or call.wants_content or '"status"' in message[at:]:
+            return False
+        call.chunk()
+        spoken.usage(message[at + 7 : message.find("}", at) + 1])
+        return True
 
     def _forget(self, name: Any) -> None:
         self._open.pop(name, None)
@@ -197,6 +225,9 @@ class _Transcription:
         if pick(fields, "closeStream") is not None:
             self._finishing = True
 
+    def begin(self, message: Any) -> None:
+        self._begin(None, message)
+
     def _begin(self, config: Any, message: Any = None) -> None:
         if self._started:
             return
@@ -226,6 +257,10 @@ class _Transcription:
         call, heard = self._call, self._heard
         if call is None or heard is None or call.ended:
             return
+        if not call.wants_content and isinstance(message, str) and not _telling(message):
+            if '"transcription"' in message:
+                call.chunk()
+            return
         document = skim(message, keep_for(call))
         result = pick(document, "result")
         error = _error(document, result)
@@ -242,6 +277,16 @@ class _Transcription:
 
     def settled(self, call: Call) -> bool:
         return self._finishing
+
+
+_CHUNK = re.compile(
+    r'\s*\{\s*"result"\s*:\s*\{\s*"context_?[iI]d"\s*:\s*"([^"\\]*)"\s*,\s*"audio_?[cC]hunk"\s*:\s*\{'
+)
+
+
+def _telling(message: str) -> bool:
+    """Whether a message of a transcription says more than content."""
+    return '"usage"' in message or '"error"' in message or '"status"' in message
 
 
 def _name(fields: Any) -> Any:

@@ -16,9 +16,9 @@ from .._read import items, number
 from .._streams import Observer
 from .._telemetry import Telemetry
 from ._answers import Document, Each, keep_for
-from ._exchange import PROVIDER, Exchange
+from ._exchange import PROVIDER, Exchange, error_name
 from ._request import Request, count, pick
-from ._skim import TEXT
+from ._skim import TEXT, parse, skim
 
 
 def attributes(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,19 +56,26 @@ class Spoken(Observer):
 
     Args:
         sent: characters of the text sent, taken where the answers count nothing.
+
+    Attributes:
+        unread: what another thread collects for it, if any.
     """
 
-    __slots__ = ("_counted", "_model", "_words", "sent")
+    __slots__ = ("_counted", "_model", "_words", "sent", "unread")
 
     def __init__(self, sent: int = 0) -> None:
         super().__init__()
         self.sent = sent
+        self.unread: Each | None = None
         self._counted: int | None = None
         self._model: Any = None
         self._words: list[str] = []
 
     def chunk(self, call: Call, item: Any) -> None:
         """An answer, or a line of one: `{"result": {…}}`."""
+        error = pick(item, "error")
+        if error is not None:
+            call.error(error_name(error))
         result = pick(item, "result")
         self.read(call, item if result is None else result)
 
@@ -84,11 +91,46 @@ class Spoken(Observer):
         if call.wants_content:
             self._words.extend(_words(pick(answer, "timestampInfo")))
 
+    def digest(self, call: Call, lines: bytes) -> None:
+        """The usage in many lines. Each is mostly audio, so they are cut at the key and not parsed."""
+        _, *tails = lines.split(b'"usage"')
+        for tail in tails:
+            self.usage(tail[: tail.find(b"}") + 1])
+        if len(tails) < lines.count(b"\n"):
+            for line in lines.splitlines():
+                if b'"usage"' not in line and b'"error"' in line:
+                    self.chunk(call, skim(line))
+
+    def usage(self, said: bytes | str) -> None:
+        """What stands between the key and the first closing brace: `: {…}`."""
+        known = _usages.get(said)
+        if known is None:
+            known = _read_usage(said)
+            # The counts of a stream's pieces are small and few.
+            if len(_usages) < 1024 and len(said) < 256:
+                _usages[said] = known
+        counted, model = known
+        if counted is not None:
+            self._counted = counted + (self._counted or 0)
+        if model:
+            self._model = model
+
     def finish(self, call: Call) -> None:
         call.characters(self.sent if self._counted is None else self._counted)
         call.response(model=self._model)
         if call.wants_content and self._words:
             call.text_out(" ".join(self._words))
+
+
+_usages: dict[bytes | str, tuple[int | None, Any]] = {}
+
+
+def _read_usage(said: bytes | str) -> tuple[int | None, Any]:
+    if isinstance(said, str):
+        said = said.encode()
+    colon, _, document = said.partition(b":")
+    usage = None if colon.strip() else parse(document)
+    return count(pick(usage, "processedCharactersCount")), pick(usage, "modelId")
 
 
 def _words(timestamps: Any) -> Iterable[str]:
@@ -123,7 +165,7 @@ def _open_speech(telemetry: Telemetry, request: Request, *, stream: bool) -> Exc
 
     def answer(content_type: str) -> Observer:
         if stream:
-            return Each(keep_for(call), spoken)
+            return Each(keep_for(call), spoken, digest=spoken.digest)
 
         def read(call: Call, document: Any) -> None:
             spoken.chunk(call, document)

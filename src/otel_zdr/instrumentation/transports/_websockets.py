@@ -6,6 +6,7 @@ Patched on the client classes only; a server's connections have the same base.
 from __future__ import annotations
 
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,20 +16,15 @@ from .._telemetry import Telemetry
 from ._request import authorization, inworld_url
 from ._sockets import Socket, open_socket
 
-_SOCKET = "_otel_zdr_socket"
-
 
 class _Connections:
+    """Watches a connection from its handshake on, if its host is Inworld's.
+
+    Only then its methods are replaced, on the one connection: those to other hosts cost nothing a message.
+    """
+
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-
-    def socket(self, connection: Any) -> Socket | None:
-        """The observer of a connection, made at its first message; None for hosts that are not Inworld's."""
-        known = vars(connection)
-        if _SOCKET not in known:
-            setattr(connection, _SOCKET, self._open(connection))
-        found: Socket | None = known.get(_SOCKET)
-        return found
 
     def _open(self, connection: Any) -> Socket | None:
         try:
@@ -42,68 +38,99 @@ class _Connections:
         except Exception:
             return None
 
-    def send(
-        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        socket = self.socket(instance)
-        if socket is None:
-            return wrapped(*args, **kwargs)
-        socket.sent(args[0] if args else kwargs.get("message"))
-        try:
-            return wrapped(*args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
+    def _refused(self, connection: Any, error: BaseException) -> None:
+        socket = self._open(connection)
+        if socket is not None and not _redirects(error):
+            socket.refused(error)
 
-    async def send_async(
+    def handshake(
         self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        socket = self.socket(instance)
-        if socket is None:
-            return await wrapped(*args, **kwargs)
-        socket.sent(args[0] if args else kwargs.get("message"))
         try:
-            return await wrapped(*args, **kwargs)
+            result = wrapped(*args, **kwargs)
         except BaseException as exc:
-            _lost(socket, exc)
+            self._refused(instance, exc)
             raise
-
-    def recv(
-        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        socket = self.socket(instance)
-        if socket is None:
-            return wrapped(*args, **kwargs)
-        try:
-            message = wrapped(*args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
-        socket.received(message)
-        return message
-
-    async def recv_async(
-        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        socket = self.socket(instance)
-        if socket is None:
-            return await wrapped(*args, **kwargs)
-        try:
-            message = await wrapped(*args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
-        socket.received(message)
-        return message
-
-    def close(
-        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """For both kinds: what `wrapped` returns is awaited by the caller where it has to be."""
-        socket: Socket | None = vars(instance).get(_SOCKET)
+        socket = self._open(instance)
         if socket is not None:
-            socket.closed(INTERRUPTED)
-        return wrapped(*args, **kwargs)
+            _watch(instance, socket)
+        return result
+
+    async def handshake_async(
+        self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as exc:
+            self._refused(instance, exc)
+            raise
+        socket = self._open(instance)
+        if socket is not None:
+            _watch_async(instance, socket)
+        return result
+
+
+def _redirects(error: BaseException) -> bool:
+    """The client tries again elsewhere, and that attempt is the call."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 300 <= status < 400
+
+
+def _watch(connection: Any, socket: Socket) -> None:
+    # The connection is held weakly, so that it is collected as before.
+    owner, kind = weakref.ref(connection), type(connection)
+    original_send, original_recv, original_close = kind.send, kind.recv, kind.close
+
+    def send(message: Any, *args: Any, **kwargs: Any) -> Any:
+        socket.sent(message)
+        try:
+            return original_send(owner(), message, *args, **kwargs)
+        except BaseException as exc:
+            _lost(socket, exc)
+            raise
+
+    def recv(*args: Any, **kwargs: Any) -> Any:
+        try:
+            message = original_recv(owner(), *args, **kwargs)
+        except BaseException as exc:
+            _lost(socket, exc)
+            raise
+        socket.received(message)
+        return message
+
+    def close(*args: Any, **kwargs: Any) -> Any:
+        socket.closed(INTERRUPTED)
+        return original_close(owner(), *args, **kwargs)
+
+    connection.send, connection.recv, connection.close = send, recv, close
+
+
+def _watch_async(connection: Any, socket: Socket) -> None:
+    owner, kind = weakref.ref(connection), type(connection)
+    original_send, original_recv, original_close = kind.send, kind.recv, kind.close
+
+    async def send(message: Any, *args: Any, **kwargs: Any) -> Any:
+        socket.sent(message)
+        try:
+            return await original_send(owner(), message, *args, **kwargs)
+        except BaseException as exc:
+            _lost(socket, exc)
+            raise
+
+    async def recv(*args: Any, **kwargs: Any) -> Any:
+        try:
+            message = await original_recv(owner(), *args, **kwargs)
+        except BaseException as exc:
+            _lost(socket, exc)
+            raise
+        socket.received(message)
+        return message
+
+    async def close(*args: Any, **kwargs: Any) -> Any:
+        socket.closed(INTERRUPTED)
+        return await original_close(owner(), *args, **kwargs)
+
+    connection.send, connection.recv, connection.close = send, recv, close
 
 
 def _lost(socket: Socket, error: BaseException) -> None:
@@ -119,10 +146,5 @@ def _lost(socket: Socket, error: BaseException) -> None:
 
 def patch(patches: Patches, telemetry: Telemetry) -> None:
     connections = _Connections(telemetry)
-    for module, send, recv in (
-        ("websockets.sync.client", connections.send, connections.recv),
-        ("websockets.asyncio.client", connections.send_async, connections.recv_async),
-    ):
-        patches.wrap(module, "ClientConnection.send", send)
-        patches.wrap(module, "ClientConnection.recv", recv)
-        patches.wrap(module, "ClientConnection.close", connections.close)
+    patches.wrap("websockets.sync.client", "ClientConnection.handshake", connections.handshake)
+    patches.wrap("websockets.asyncio.client", "ClientConnection.handshake", connections.handshake_async)
