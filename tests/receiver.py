@@ -45,7 +45,7 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
-            state.received[self.path.rsplit("/", 1)[-1]].append(body)
+            state.received.setdefault(self.path.rsplit("/", 1)[-1], []).append(body)
             self.send_response(200)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", "0")

@@ -19,7 +19,7 @@ from tests.fakes.server import FakeServer
 from tests.sdk import vendor_environments
 from tests.sdk.environments import clean_environ
 
-pytestmark = pytest.mark.slow
+SLOW = pytest.mark.slow  # needs packages that do not go together
 
 PREAMBLE = """
 import base64, json, os, sys
@@ -94,6 +94,7 @@ HOOKS = {"argument": BY_ARGUMENT, "environment": BY_ENVIRONMENT}
 FOR = pytest.mark.parametrize("workspace", ["clinic", "studio", "off"])
 
 
+@SLOW
 @FOR
 @pytest.mark.parametrize("way", HOOKS)
 def test_a_completion_hook_gets_no_content_of_a_workspace_under_zdr(
@@ -140,6 +141,7 @@ BLOBS = """
 """
 
 
+@SLOW
 @FOR
 def test_openinferences_blob_uploader_gets_no_image_of_a_workspace_under_zdr(
     tmp_path: Path, workspace: str
@@ -169,6 +171,7 @@ MEDIA = """
 """
 
 
+@SLOW
 @FOR
 def test_langfuses_media_queue_takes_nothing_of_a_workspace_under_zdr(
     server: FakeServer, tmp_path: Path, workspace: str
@@ -204,6 +207,7 @@ IMAGES = """
 """
 
 
+@SLOW
 @FOR
 def test_traceloops_image_uploader_sends_nothing_of_a_workspace_under_zdr(tmp_path: Path, workspace: str) -> None:
     """Both of its methods; the instrumentors use the asynchronous one, in a thread without the context."""
@@ -222,6 +226,7 @@ DATADOG = """
 """
 
 
+@SLOW
 @pytest.mark.parametrize("workspace", ["clinic", "off"])
 def test_a_provider_that_is_not_the_sdks_is_refused_and_named(tmp_path: Path, workspace: str) -> None:
     """ddtrace makes spans that never meet the gate."""

@@ -20,7 +20,7 @@ def traceloop() -> Path:
 
 
 def aws() -> Path:
-    return environment("aws", "aws-opentelemetry-distro", "openai>=2")
+    return environment("aws", "aws-opentelemetry-distro")
 
 
 def datadog() -> Path:
@@ -34,6 +34,7 @@ def genai() -> Path:
         "opentelemetry-instrumentation-genai-openai",
         "openai>=2",
         "openinference-instrumentation-openai",
+        "opentelemetry-instrumentation-openai",
         "fsspec",
         prereleases=True,
     )
