@@ -141,16 +141,26 @@ def scope_of(gate: Gate, scope: InstrumentationScope | None) -> InstrumentationS
         return EMPTY_SCOPE
 
 
+#: Langfuse's processor sends only spans whose scope names its project: the id of one, as a token.
+_PROJECT_KEYS = {"langfuse-sdk": "public_key"}
+
+
 def _clean_scope(gate: Gate, scope: InstrumentationScope) -> InstrumentationScope:
     removed: dict[str, int] = {}
     redactor = gate.redactor
     attributes = scope.attributes
     proven = gate.literals != "none" and literals.was_proven(scope.name)
+    clean = redactor.attributes(attributes, removed) if attributes else None
+    project = _PROJECT_KEYS.get(scope.name)
+    if project is not None and attributes and project in attributes:
+        kept = redactor.token(attributes[project], removed, "free_text")
+        if kept is not None:
+            clean = {**(clean or {}), project: kept}
     return InstrumentationScope(
         scope.name if proven else redactor.scope_name(scope.name, removed),
         redactor.token(scope.version, removed, "free_text") if scope.version else scope.version,
         redactor.schema_url(scope.schema_url, removed) if scope.schema_url else scope.schema_url,
-        redactor.attributes(attributes, removed) if attributes else None,  # type: ignore[arg-type]
+        clean,  # type: ignore[arg-type]
     )
 
 
