@@ -752,13 +752,17 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "langfuse.observation.model.parameters llm.invocation_parameters request_data ",
     ),
     (
+        'reference', True, 'scalar', None,
+        "workspace.id ",
+    ),
+    (
         'reference', True, 'token', None,
         "gen_ai.completion.N.tool_calls.N.id gen_ai.prompt.N.tool_call_id "
         "gen_ai.prompt.N.tool_calls.N.id llm.input_messages.N.message.tool_call_id "
         "llm.input_messages.N.message.tool_calls.N.tool_call.id "
         "llm.output_messages.N.message.tool_call_id "
         "llm.output_messages.N.message.tool_calls.N.tool_call.id message.tool_call_id "
-        "tool_call.id workspace.id ",
+        "tool_call.id ",
     ),
     (
         'reference', True, 'tokens', None,
