@@ -163,12 +163,33 @@ def _tell(built: gate.Gate) -> None:
     _told = True
     policy = built.policy
     if policy.nothing:
-        gate.say("off: OTEL_ZDR_WORKSPACES=none, no workspace is under zero data retention")
+        file = built.settings.policy_file
+        why = f"OTEL_ZDR_POLICY_FILE, policy {policy.version}" if file else "OTEL_ZDR_WORKSPACES=none"
+        gate.say(f"off: {why}, no workspace is under zero data retention")
         return
     who = "all workspaces" if policy.everything else "the listed workspaces"
     gate.say(
-        f"zero data retention is on for {who}, policy {policy.version}; OTEL_ZDR_WORKSPACES=none turns it off"
+        f"zero data retention is on for {who}, policy {policy.version}; OTEL_ZDR_WORKSPACES=none"
+        f"{' instead of OTEL_ZDR_POLICY_FILE' if built.settings.policy_file else ''} turns it off"
     )
+    _announce_own(built)
+
+
+def _announce_own(built: gate.Gate) -> None:
+    """Of the workspaces that ``OTEL_RESOURCE_ATTRIBUTES`` gives this process, say which nobody named."""
+    from urllib.parse import unquote
+
+    from otel_zdr.sdk import identity
+    from otel_zdr.workspaces import UNIDENTIFIED, identify
+
+    try:
+        for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","):
+            key, _, value = pair.partition("=")
+            if key.strip() in built.workspace_keys:
+                for workspace in identify(unquote(value.strip())) - {UNIDENTIFIED}:
+                    identity.seen.announce(built, workspace)
+    except Exception as error:
+        failure.note("activation", error)
 
 
 def refuses_to_start() -> bool:

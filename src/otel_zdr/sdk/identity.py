@@ -39,6 +39,7 @@ class _Seen:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ids: set[str] = set()
+        self._announced: set[str] = set()
         self.several = False
 
     def add(self, gate: Gate, workspaces: frozenset[str]) -> None:
@@ -50,12 +51,17 @@ class _Seen:
                 self._ids |= workspaces
             self.several = self.several or len(self._ids - {UNIDENTIFIED}) > 1
         for workspace in new:
-            self._announce(gate, workspace)
+            self.announce(gate, workspace)
 
-    def _announce(self, gate: Gate, workspace: str) -> None:
+    def announce(self, gate: Gate, workspace: str) -> None:
+        """Say once that no list or policy names this workspace, and what therefore holds for it."""
         policy = gate.policy
-        if policy.everything or policy.nothing or policy.names(workspace) or len(self._ids) >= _MAX_SEEN:
+        if policy.everything or policy.nothing or policy.names(workspace):
             return
+        with self._lock:
+            if workspace in self._announced or len(self._announced) >= _MAX_SEEN:
+                return
+            self._announced.add(workspace)
         _log.warning(
             "workspace %r is named by no list or policy: %s",
             workspace,
@@ -69,6 +75,7 @@ class _Seen:
     def reset(self) -> None:
         with self._lock:
             self._ids.clear()
+            self._announced.clear()
             self.several = False
 
 

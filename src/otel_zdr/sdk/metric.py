@@ -21,6 +21,7 @@ from otel_zdr.policy import evidence as shapes
 from otel_zdr.sdk import evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.gate import say
 from otel_zdr.sdk.span import STATE
+from otel_zdr.sdk.state import everyone_of
 from otel_zdr.workspaces import NOBODY
 
 _VERDICT = "_otel_zdr_under"
@@ -46,12 +47,13 @@ _OWN_VALUES = {
 
 
 def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset[str], Any]:
-    """(under ZDR, workspaces, text to stamp) of a measurement."""
+    """(under ZDR, the workspaces on whose terms it is kept, text to stamp) of a measurement."""
     instrument = measurement.instrument
     facts = _facts_of(holding, instrument)
-    if holding.policy.everything or (facts is not None and facts.forced):
+    everything = holding.policy.everything or (facts is not None and facts.forced)
+    if everything and holding.policy.uniform is not None:
         return True, NOBODY, None
-    if holding.policy.nothing:
+    if holding.policy.nothing and not everything:
         return False, NOBODY, None
     context = measurement.context
     caller, hints = identity.from_baggage(holding, context)
@@ -72,10 +74,13 @@ def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset
             stamp = above.stamp or (texts[0] if len(texts) == 1 else texts or None)
         workspaces |= above.workspaces
         hints |= above.hints
-        if above.verdict == identity.UNDER_ZDR:
-            return True, workspaces, stamp
-    decided = identity.verdict(holding, workspaces, hints | more, facts)
-    return identity.final(holding, decided), workspaces, None if named else stamp
+        everything = everything or above.verdict == identity.UNDER_ZDR
+    hints |= more
+    everyone = everyone_of(workspaces, hints, facts)
+    stamp = None if named else stamp
+    if everything:
+        return True, everyone, stamp
+    return identity.final(holding, identity.verdict(holding, workspaces, hints, facts)), everyone, stamp
 
 
 def _facts_of(holding: gate.Gate, instrument: Any) -> shared.ResourceFacts | None:
@@ -266,7 +271,8 @@ def _forget_stale_series(storage: Any, holding: gate.Gate) -> None:
                     if not identity.final(holding, decided):
                         continue
                     removed: dict[str, int] = {}
-                    holding.redactor_for(named).measurement_attributes(attributes, removed, instrument.name)
+                    redactor = holding.redactor_for(everyone_of(named, NOBODY, facts))
+                    redactor.measurement_attributes(attributes, removed, instrument.name)
                     if removed or not _is_known(holding, instrument):
                         del series[key]
     # Last: what failed half-way is done again.
@@ -391,7 +397,8 @@ def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) 
             continue
         if not known:
             continue
-        clean = holding.redactor_for(named).measurement_attributes(attributes, {}, metric.name)
+        redactor = holding.redactor_for(everyone_of(named, NOBODY, facts))
+        clean = redactor.measurement_attributes(attributes, {}, metric.name)
         exemplars = [
             replace(
                 exemplar, filtered_attributes=holding.redactor.attributes(exemplar.filtered_attributes, {})

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 _ONLY_UNREADABLE = frozenset((UNIDENTIFIED,))
 
 
+def everyone_of(
+    workspaces: frozenset[str], hints: frozenset[str], facts: ResourceFacts | None
+) -> frozenset[str]:
+    """All workspaces on whose terms an item is kept: of what survives, only what each of them allows.
+
+    A hint only tightens: beside it an item that nothing identifies counts as unidentified.
+    """
+    if facts is not None and facts.workspaces:
+        workspaces |= facts.workspaces
+    return (workspaces or _ONLY_UNREADABLE) | hints if hints else workspaces
+
+
 class ItemState:
     """Who an item is for so far, and what was removed from it.
 
@@ -73,14 +85,8 @@ class ItemState:
 
     @property
     def everyone(self) -> frozenset[str]:
-        """All workspaces on whose terms the item is kept: of what survives, only what each of them allows.
-
-        A hint only tightens: beside it an item that nothing identifies counts as unidentified.
-        """
-        everyone = self.workspaces
-        if self.facts is not None and self.facts.workspaces:
-            everyone |= self.facts.workspaces
-        return (everyone or _ONLY_UNREADABLE) | self.hints if self.hints else everyone
+        """The workspaces on whose terms the item is kept, see :func:`everyone_of`."""
+        return everyone_of(self.workspaces, self.hints, self.facts)
 
     def learn(self, key: str, value: object) -> bool:
         """Take in what an attribute says of workspace or product. True: known not to be under ZDR."""
