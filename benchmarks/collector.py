@@ -147,7 +147,9 @@ def main() -> int:
             for destination in ("", sink.url):
                 where = "otlp" if destination else "nothing"
                 both = {
-                    zdr: Collector(binary, configuration(folder, zdr, destination), folder / f"{where}-{zdr}").start()
+                    zdr: Collector(
+                        binary, configuration(folder, zdr, destination), folder / f"{where}-{zdr}"
+                    ).start()
                     for zdr in (False, True)
                 }
                 try:
@@ -164,7 +166,11 @@ def main() -> int:
                             "zdr us/span": statistics.median(cpu for _, cpu in rounds[True]),
                         }
                         row["throughput ratio"] = row["zdr spans/s"] / row["pass spans/s"]
-                        print(f"{where:8} {size // 1000:3} kB", *(f"{k} {v:,.2f}" for k, v in row.items()), sep="   ")
+                        print(
+                            f"{where:8} {size // 1000:3} kB",
+                            *(f"{k} {v:,.2f}" for k, v in row.items()),
+                            sep="   ",
+                        )
                 finally:
                     for collector in both.values():
                         collector.stop()

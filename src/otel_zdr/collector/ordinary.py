@@ -62,7 +62,9 @@ def clean_ordinary(
     yield f"set({odd}, true) where {new} != nil and Len({pruned}) > 0"
     yield f"set({odd}, true) where {new} != nil and Any({new}, (k, v) => {_long_way(keys, trusted)})"
     items = all_of("IsList(v)", f"Len(v) <= {shapes.MAX_TOKENS}", f"All(v, (_, e) => ({values.token('e')}))")
-    fits = any_of(values.token("v"), "IsInt(v)", "IsDouble(v)", "IsBool(v)", items)
+    # Most texts have no slash: for them one look with an expression of one pass is enough.
+    short = all_of("IsString(v)", match("v", "^[A-Za-z0-9._:@+-]{1,128}$"))
+    fits = any_of(short, "IsInt(v)", "IsDouble(v)", "IsBool(v)", values.token("v"), items)
     yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {fits})"
     yield f'set({cache}["figures"], {target})'
     yield f'keep_keys({cache}["figures"], {texts(numeric)})'
