@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from otel_zdr.sdk.gate import Gate
 
 _log = getLogger("otel_zdr")
-_lock = threading.Lock()
+# Reentrant: a signal handler or finalizer may end a span while this thread is in here.
+_lock = threading.RLock()
 _totals: dict[tuple[str, str, str], int] = {}
 _items: dict[str, int] = {}
 _instruments: list[Any] = []
@@ -87,13 +88,14 @@ def mark(
 
 def _settle() -> None:
     """Add the combinations up into the totals; the lock is held."""
-    for pattern in _patterns.values():
+    patterns = list(_patterns.values())
+    _patterns.clear()
+    for pattern in patterns:
         for (signal, product), met in pattern.met.items():
             _items[signal] = _items.get(signal, 0) + met
             for name, count in pattern.counts:
                 key = (name, signal, product)
                 _totals[key] = _totals.get(key, 0) + count * met
-    _patterns.clear()
 
 
 def count_removed(signal: str, removed: dict[str, int]) -> None:
@@ -214,7 +216,7 @@ def reset() -> None:
 def after_fork() -> None:
     """In a forked child: the lock may be held by a thread that is gone, and the parent reports its own."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _patterns.clear()
     _totals.clear()
     _items.clear()

@@ -6,7 +6,8 @@ import threading
 
 from otel_zdr.sdk.gate import say
 
-_lock = threading.Lock()
+# Reentrant: a signal handler or finalizer may fail while this thread is in here.
+_lock = threading.RLock()
 _counts: dict[str, int] = {}
 
 
@@ -42,5 +43,5 @@ def reset() -> None:
 def after_fork() -> None:
     """In a forked child: the lock may be held by a thread that is gone, and the parent reports its own."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _counts.clear()

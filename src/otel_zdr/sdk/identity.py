@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import baggage as baggage_api
 
+from otel_zdr.sdk import failure
 from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, ambient_entries, identify
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class _Seen:
     """The workspaces that this process has met: a resource alone identifies only while it is the only one."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler or finalizer may make an item while this thread is in here.
+        self._lock = threading.RLock()
         self._ids: set[str] = set()
+        #: Met and not announced yet.
+        self.pending: list[tuple[Gate, str]] = []
         self._announced: set[str] = set()
         self.several = False
 
@@ -50,8 +54,16 @@ class _Seen:
             if len(self._ids) < _MAX_SEEN:
                 self._ids |= workspaces
             self.several = self.several or len(self._ids - {UNIDENTIFIED}) > 1
-        for workspace in new:
-            self.announce(gate, workspace)
+        # Not said here, where the caller may hold the lock of a span: handlers of `logging` write to spans.
+        self.pending += [(gate, workspace) for workspace in new]
+
+    def announce_pending(self) -> None:
+        """:meth:`announce` what was met since. Call it where no lock is held. Never raises."""
+        try:
+            while self.pending:
+                self.announce(*self.pending.pop())
+        except Exception as error:
+            failure.note("announcement", error)
 
     def announce(self, gate: Gate, workspace: str) -> None:
         """Say once that no list or policy names this workspace, and what therefore holds for it."""
@@ -75,6 +87,7 @@ class _Seen:
     def reset(self) -> None:
         with self._lock:
             self._ids.clear()
+            self.pending.clear()
             self._announced.clear()
             self.several = False
 

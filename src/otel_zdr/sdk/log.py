@@ -294,6 +294,8 @@ def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
             original(self, record, **parts)
         elif written is not None:
             original(self, written)
+        if identity.seen.pending:
+            identity.seen.announce_pending()
 
     return emit
 

@@ -9,7 +9,7 @@ measurement of every provider goes through.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,15 +52,16 @@ def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset
     facts = _facts_of(holding, instrument)
     everything = holding.policy.everything or (facts is not None and facts.forced)
     if everything and holding.policy.uniform is not None:
-        return True, NOBODY, None
+        # Nothing is to be decided, but whose usage it is has to be told.
+        _, stamp = identity.ambient_of(None)
+        if stamp is not None and identity.named_by(holding, _mapping_of(measurement), NOBODY)[0]:
+            stamp = None
+        return True, NOBODY, stamp
     if holding.policy.nothing and not everything:
         return False, NOBODY, None
     context = measurement.context
     caller, hints = identity.from_baggage(holding, context)
-    attributes = measurement.attributes
-    named, more = (
-        identity.named_by(holding, attributes, caller) if isinstance(attributes, dict) else (NOBODY, NOBODY)
-    )
+    named, more = identity.named_by(holding, _mapping_of(measurement), caller)
     ambient, stamp = identity.ambient_of(None)
     if context is not None:
         given, given_stamp = identity.ambient_of(context)
@@ -81,6 +82,11 @@ def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset
     if everything:
         return True, everyone, stamp
     return identity.final(holding, identity.verdict(holding, workspaces, hints, facts)), everyone, stamp
+
+
+def _mapping_of(measurement: Any) -> Mapping[str, object] | None:
+    attributes = measurement.attributes
+    return attributes if isinstance(attributes, Mapping) else None
 
 
 def _facts_of(holding: gate.Gate, instrument: Any) -> shared.ResourceFacts | None:
@@ -180,6 +186,8 @@ def patched_measurement_init(original: Callable[..., None]) -> Callable[..., Non
             # The figure is kept, and nothing else: a measurement without attributes is its skeleton.
             object.__setattr__(self, "attributes", None)
             self.__dict__[_VERDICT] = _CLEAN if _is_known_safely(self) else _DROPPED
+        if identity.seen.pending:
+            identity.seen.announce_pending()
 
     return __init__
 

@@ -788,6 +788,8 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
             _start(self, holding, original, dict(kwargs))
         except Exception as error:
             _start_skeleton(self, holding, original, kwargs, error)
+        if identity.seen.pending:
+            identity.seen.announce_pending()
 
     return __init__
 
@@ -854,6 +856,8 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
                     self.__dict__[STATE] = state
                 _skeletonise(self, state, error)
         original(self, end_time)
+        if identity.seen.pending:
+            identity.seen.announce_pending()
 
     return end
 
