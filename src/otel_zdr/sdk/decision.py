@@ -102,14 +102,16 @@ def tighten(span: Any, workspaces: Iterable[object]) -> None:
         from otel_zdr.sdk.span import STATE
 
         state = getattr(span, "__dict__", {}).get(STATE)
-        if state is None or state.verdict == identity.UNDER_ZDR:
+        if state is None:
             return
         ids = frozenset(id_ for id_ in map(normalise, workspaces) if id_)
         if not ids:
             return
         with span._lock:
             state.hints |= ids
-            if any(state.gate.policy.is_under_zdr(id_) for id_ in ids):
+            if state.verdict == identity.UNDER_ZDR:
+                state.narrow()
+            elif any(state.gate.policy.is_under_zdr(id_) for id_ in ids):
                 state.tighten()
     except Exception as error:
         failure.note("decision", error)

@@ -15,7 +15,9 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
+from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
+from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import STATE
 from otel_zdr.sdk.state import ItemState
@@ -41,6 +43,22 @@ class LogState(ItemState):
         written = self.record() if self.record is not None else None
         if written is not None:
             _redact_written(written, self)
+
+    def clean_anew(self, before: Redactor) -> None:
+        """A processor named one more workspace."""
+        written = self.record() if self.record is not None else None
+        if written is None:
+            return
+        record = written.log_record
+        stored = record.attributes._dict
+        for key, value in list(stored.items()):
+            listed = key[:4] != "zdr." and catalogue.find(key) is None
+            if listed and self.redactor.attribute(key, value, {}) is REMOVED:
+                stored.pop(key, None)
+        name = self.redactor.log_event_name(record.event_name, {})
+        if name != record.event_name and before.log_event_name(record.event_name, {}) == record.event_name:
+            record.event_name = name
+        mark_passed(record)
 
     def release(self) -> None:
         """Records are decided at once; there is nothing to give back."""
@@ -111,6 +129,7 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     written = _read_write(
         made, state.facts.clean if state.facts else _resource(logger), logger, state, limits
     )
+    state.record = weakref.ref(written)
     if raw_attributes and holding.retains:
         eligibility.hold(state, raw_attributes)
         state.served = eligibility.served_in(record.context)

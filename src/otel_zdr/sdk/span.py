@@ -18,8 +18,9 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
+from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
-from otel_zdr.redaction import REMOVED
+from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.state import ItemState
@@ -126,6 +127,15 @@ class SpanState(ItemState):
         if span is not None:
             _reveal(span, self)
 
+    def clean_anew(self, before: Redactor) -> None:
+        span = self.span()
+        if span is None or span._end_time is not None:
+            return
+        try:
+            _narrow(span, self, before)
+        except Exception as error:
+            _skeletonise(span, self, error)
+
     def clean_event(self, event: Any) -> Event | None:
         """The cleaned event; one the gate made passes."""
         return _clean_event(self, event)
@@ -171,7 +181,9 @@ def _start(span: Any, holding: gate.Gate, original: Callable[..., None], argumen
     """Make the span so that nothing raw is in its visible storages if it is, or may be, under ZDR."""
     resource = arguments.get("resource")
     facts = shared.facts_of(holding, resource) if resource is not None else None
-    state = SpanState(holding, facts, None if holding.policy.everything else span)
+    # Where nothing can change any more, the state need not find its span.
+    settled = holding.policy.everything and holding.policy.uniform is not None
+    state = SpanState(holding, facts, None if settled else span)
     attributes = arguments.get("attributes")
     kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
     state.server = kind in _SERVER_KINDS
@@ -417,6 +429,40 @@ def _reveal(span: Any, state: SpanState) -> None:
         span._resource, span._instrumentation_scope = raw.resource, raw.scope
         span._instrumentation_info = shared.info_of(raw.scope)
     _watch_open(span, state)
+
+
+def _narrow(span: Any, state: SpanState, before: Redactor) -> None:
+    """Take out what only the lists of ``before`` let stay. Proven literals and frames are no list's."""
+    redactor, removed = state.redactor, state.removed
+    attributes = span._attributes
+    attributes._dict = StoredValues(redactor.attributes(attributes._dict, removed, state.server))
+    kind = _KINDS.get(span._kind, "internal")
+    clean = redactor.span_name(span._name, kind, attributes._dict, {})
+    if clean != span._name and before.span_name(span._name, kind, attributes._dict, {}) == span._name:
+        state.name = span._name = clean
+        state.name_stands = False
+    for storage in (span._events, span._links):
+        listed = list(storage._dq)
+        storage._dq.clear()
+        for item in listed:
+            storage._dq.append(_narrowed(state, item, before))
+
+
+def _narrowed(state: SpanState, item: Any, before: Redactor) -> Any:
+    """An event or link without what only the lists of ``before`` let stay: what no catalogue knows."""
+    redactor = state.redactor
+    kept = {}
+    for key, value in (item.attributes or {}).items():
+        if catalogue.find(key) is None and redactor.attribute(key, value, state.removed) is REMOVED:
+            continue
+        kept[key] = value
+    left = of_clean_values(None, kept, immutable=True)
+    if not isinstance(item, Event):
+        return CleanLink(item.context, left)
+    name = redactor.event_name(item.name, {})
+    if name != item.name and before.event_name(item.name, {}) != item.name:
+        name = item.name
+    return CleanEvent(name, left, item.timestamp)
 
 
 # --- cleaning of parts -------------------------------------------------------------------------

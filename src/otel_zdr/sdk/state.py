@@ -101,7 +101,23 @@ class ItemState:
         self.workspaces |= named
         if named:
             self.stamp = None
+        if self.verdict == identity.UNDER_ZDR:
+            self.narrow()
+            return False
         return self.decide()
+
+    def narrow(self) -> None:
+        """More became known of whom an item under ZDR is for: of what it holds, only what all of them keep."""
+        if self.gate.policy.uniform is not None:
+            return
+        before, now = self.redactor, self.gate.redactor_for(self.everyone)
+        if now is not before:
+            self.redactor = now
+            self.clean_anew(before)
+
+    def clean_anew(self, before: Redactor) -> None:
+        """Apply :attr:`redactor`, which is at least as strict as ``before``, to what is stored already."""
+        raise NotImplementedError
 
     def decide(self) -> bool:
         """Decide anew and act on a change. True: the item is known not to be under ZDR."""
