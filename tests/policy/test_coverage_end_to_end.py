@@ -13,6 +13,9 @@ pytest.importorskip("deepgram")
 pytest.importorskip("elevenlabs")
 pytest.importorskip("soniox")
 
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
 import otel_zdr
 from otel_zdr.instrumentation.assemblyai import AssemblyAIInstrumentor
 from otel_zdr.instrumentation.cartesia import CartesiaInstrumentor
@@ -23,9 +26,18 @@ from otel_zdr.instrumentation.inworld import InworldInstrumentor
 from otel_zdr.instrumentation.openai import OpenAIInstrumentor
 from otel_zdr.instrumentation.soniox import SonioxInstrumentor
 from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
-from otel_zdr.testing import assert_no_content, forms
+from otel_zdr.testing import CapturingLogExporter, CapturingSpanExporter, assert_no_content, canary, forms
 from tests.fakes.server import FakeServer
-from tests.policy.calls import CASES, Case, Site, chat
+from tests.policy.calls import (
+    CASES,
+    Case,
+    Site,
+    chat,
+    vendor_deepgram,
+    vendor_deepgram_with_its_hint,
+    vendor_elevenlabs,
+    vendor_elevenlabs_with_its_hint,
+)
 from tests.policy.otlp import attributes_of
 
 INSTRUMENTORS = (
@@ -182,3 +194,70 @@ def test_a_hosted_model_that_was_tried_first_had_the_prompt_too(
         "third-party-model-provider",
     )
     assert_no_content(pipeline.collect(), site.texts.values())
+
+
+ADVICE = {
+    "deepgram": (vendor_deepgram, vendor_deepgram_with_its_hint, "deepgram: mip_opt_out=true"),
+    "elevenlabs": (vendor_elevenlabs, vendor_elevenlabs_with_its_hint, "elevenlabs: enable_logging=false"),
+}
+
+
+@pytest.mark.parametrize(("without", "with_hint", "advice"), ADVICE.values(), ids=ADVICE)
+def test_a_call_without_its_privacy_hint_is_said_once_and_marked_each_time(
+    site: Site,
+    pipeline: Any,
+    install: Callable[..., None],
+    caplog: pytest.LogCaptureFixture,
+    without: Callable[[Site], None],
+    with_hint: Callable[[Site], None],
+    advice: str,
+) -> None:
+    install(workspaces=("clinic",), unidentified="retain")
+
+    def said() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "privacy hint" in record.getMessage()]
+
+    with otel_zdr.workspace("studio"):
+        without(site)
+    with otel_zdr.workspace("clinic"):
+        with_hint(site)
+        assert said() == []
+        without(site)
+        without(site)
+    (line,) = said()
+    assert line.endswith(advice)
+    assert not any(text in line for text in site.texts.values())
+    reasons = [attributes_of(span).get("zdr.coverage.reason") for span in pipeline.span_exporter.spans]
+    missing = "direct-vendor-call-without-no-retention-hint"
+    assert reasons == [None, "direct-vendor-call", missing, missing]
+
+
+def test_what_may_stay_gets_through_batches_and_second_exporters(
+    site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    second, third = CapturingSpanExporter(), CapturingLogExporter()
+    pipeline.tracer_provider.add_span_processor(BatchSpanProcessor(second))
+    pipeline.logger_provider.add_log_record_processor(BatchLogRecordProcessor(third))
+    install(ineligible="retain")
+    chat("anthropic/claude-x")(site)
+    hosted = Site(site.server)
+    chat("inworld/fast")(hosted)
+    pipeline.tracer_provider.force_flush()
+    pipeline.logger_provider.force_flush()
+    for exporter in (second, third, pipeline.span_exporter, pipeline.log_exporter):
+        assert site.texts["prompt"].encode() in exporter.data
+        assert_no_content(exporter.data, hosted.texts.values())
+
+
+def test_only_the_call_itself_keeps_what_was_said_to_a_third_party(
+    site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install(ineligible="retain")
+    other = canary("prompt of another call")
+    note = {"gen_ai.operation.name": "chat", "gen_ai.input.messages": other}
+    with pipeline.tracer.start_as_current_span("agent", attributes=note):
+        chat("anthropic/claude-x")(site)
+        pipeline.logger.emit(attributes=note)
+    data = pipeline.collect()
+    assert site.texts["prompt"].encode() in data
+    assert_no_content(data, [other])

@@ -247,3 +247,30 @@ def test_an_attribute_key_that_is_no_text_disturbs_nobody(pipeline: Any) -> None
         span.end()
     assert all(attributes_of(span)["gen_ai.usage.input_tokens"] == 5 for span in pipeline.span_exporter.spans)
     assert len(pipeline.span_exporter.spans) == 3
+
+
+CHANGES = """
+import pathlib, time
+import otel_zdr
+from opentelemetry import metrics, trace
+otel_zdr.install()
+{setup}
+file = pathlib.Path(os.environ["OTEL_ZDR_POLICY_FILE"])
+for text in (
+    "version = 2\\n[organisation]\\nzdr = false\\n[workspaces.lab]\\nzdr = true\\n",
+    "version = broken",
+    "version = 3\\n[organisation]\\nzdr = false\\n",
+):
+    file.write_text(text)
+    time.sleep(2.5)
+"""
+
+
+def test_changes_of_the_policy_are_counted_by_kind(sink: Receiver, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("version = 1\n[organisation]\nzdr = false\n")
+    file.chmod(0o600)
+    code = "import os\n" + CHANGES.replace("{setup}", SETUP)
+    stderr, _ = run(sink, tmp_path, code, environment={"OTEL_ZDR_POLICY_FILE": str(file)})
+    counted = series(sink, "zdr.policy.changes")
+    assert counted == {(("zdr.change", kind),): 1 for kind in ("tightened", "loosened", "bad")}, stderr
