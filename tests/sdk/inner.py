@@ -6,8 +6,9 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -38,9 +39,8 @@ def modules() -> list[types.ModuleType]:
     found = [otel_zdr.workspaces]
     for package in PACKAGES:
         found.append(package)
-        for part in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            if part.name not in _ELSEWHERE:
-                found.append(importlib.import_module(part.name))
+        parts = pkgutil.iter_modules(package.__path__, package.__name__ + ".")
+        found.extend(importlib.import_module(part.name) for part in parts if part.name not in _ELSEWHERE)
     return found
 
 
@@ -70,6 +70,34 @@ def label(member: Member) -> str:
     owner, name = member
     prefix = owner.__name__ if inspect.ismodule(owner) else f"{owner.__module__}.{owner.__name__}"
     return f"{prefix.removeprefix('otel_zdr.')}.{name}"
+
+
+def code_of(member: Member) -> types.CodeType | None:
+    """The code that runs when the member is called."""
+    owner, name = member
+    found = vars(owner)[name]
+    if isinstance(found, property):
+        found = found.fget
+    found = getattr(found, "__func__", found)
+    return getattr(inspect.unwrap(found), "__code__", None) if callable(found) else None
+
+
+def called_by(use: Callable[[], None]) -> set[types.CodeType]:
+    """The code objects that run in this thread and those it starts while ``use`` runs."""
+    seen: set[types.CodeType] = set()
+
+    def notice(frame: types.FrameType, event: str, _argument: Any) -> None:
+        if event == "call":
+            seen.add(frame.f_code)
+
+    threading.setprofile(notice)
+    sys.setprofile(notice)
+    try:
+        use()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return seen
 
 
 class Fault:

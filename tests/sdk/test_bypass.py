@@ -209,7 +209,9 @@ IMAGES = """
 
 @SLOW
 @FOR
-def test_traceloops_image_uploader_sends_nothing_of_a_workspace_under_zdr(tmp_path: Path, workspace: str) -> None:
+def test_traceloops_image_uploader_sends_nothing_of_a_workspace_under_zdr(
+    tmp_path: Path, workspace: str
+) -> None:
     """Both of its methods; the instrumentors use the asynchronous one, in a thread without the context."""
     text = canary()
     run(vendor_environments.traceloop(), IMAGES, text, workspace, tmp_path)
@@ -230,7 +232,9 @@ DATADOG = """
 @pytest.mark.parametrize("workspace", ["clinic", "off"])
 def test_a_provider_that_is_not_the_sdks_is_refused_and_named(tmp_path: Path, workspace: str) -> None:
     """ddtrace makes spans that never meet the gate."""
-    output = run(vendor_environments.datadog(), DATADOG, canary(), workspace, tmp_path, DD_TRACE_ENABLED="false")
+    output = run(
+        vendor_environments.datadog(), DATADOG, canary(), workspace, tmp_path, DD_TRACE_ENABLED="false"
+    )
     assert ("recording False" in output) is (workspace != "off")
     assert ("ddtrace" in output and "is refused" in output) is (workspace != "off")
 

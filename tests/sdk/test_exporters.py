@@ -22,7 +22,11 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter, SimpleLogRecordProcessor
+from opentelemetry.sdk._logs.export import (
+    BatchLogRecordProcessor,
+    ConsoleLogRecordExporter,
+    SimpleLogRecordProcessor,
+)
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
     ConsoleMetricExporter,
@@ -121,7 +125,9 @@ def test_what_the_console_shows_is_clean(gate: bool) -> None:
     if gate:
         otel_zdr.install()
     text, out = canary(), io.StringIO()
-    signals = Signals(ConsoleSpanExporter(out=out), ConsoleLogRecordExporter(out=out), ConsoleMetricExporter(out=out))
+    signals = Signals(
+        ConsoleSpanExporter(out=out), ConsoleLogRecordExporter(out=out), ConsoleMetricExporter(out=out)
+    )
     signals.use(text)
     signals.flush()
     signals.shutdown()
@@ -314,7 +320,9 @@ metrics.get_meter_provider().force_flush()
 """
 
 
-def test_evidence_metrics_arrive_with_bounded_attributes_and_true_figures(sink: Receiver, tmp_path: Path) -> None:
+def test_evidence_metrics_arrive_with_bounded_attributes_and_true_figures(
+    sink: Receiver, tmp_path: Path
+) -> None:
     """``zdr.removed.values``: sums of content classes by signal, however many keys and names there were."""
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 

@@ -233,7 +233,9 @@ def write(p: Any, key: Any, value: Any) -> int:
     links = [] if breaks_the_sdk(value) else [Link(CONTEXT, pairs)]
     p.tracer.start_span("x", links=links, attributes={"gen_ai.usage.input_tokens": 1}).end()
     p.logger.emit(LogRecord(body=value, attributes=pairs))
-    p.logger.emit(LogRecord(body={"message": value, "usage": value}, attributes={"gen_ai.usage.details": value}))
+    p.logger.emit(
+        LogRecord(body={"message": value, "usage": value}, attributes={"gen_ai.usage.details": value})
+    )
     p.meter.create_counter("gen_ai.client.token.usage").add(1, {} if breaks_the_sdk(value) else pairs)
     return 3
 

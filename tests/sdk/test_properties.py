@@ -70,7 +70,9 @@ names = st.one_of(
     st.sampled_from(KNOWN_KEYS),
     st.sampled_from(KNOWN_KEYS).map(lambda key: f"{key}.0.content"),
     st.sampled_from(["gen_ai.usage.", "llm.token_count.", "workspace.", "acme.", "", "otel_zdr."]).flatmap(
-        lambda prefix: st.sampled_from(["x", "tokens", CANARY, "total_tokens", "id"]).map(lambda end: prefix + end)
+        lambda prefix: st.sampled_from(["x", "tokens", CANARY, "total_tokens", "id"]).map(
+            lambda end: prefix + end
+        )
     ),
     st.text(max_size=12),
 )
@@ -81,7 +83,9 @@ values = st.recursive(
 )
 mappings = st.dictionaries(names, values, max_size=5)
 LESS = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
@@ -102,16 +106,20 @@ class Run:
     """Providers whose ids and times are the same in every run."""
 
     def __init__(self, workspace: str) -> None:
-        resource = Resource({"service.name": "test", "workspace.id": workspace, "app.note": "a note"}, "urn:x")
-        self.spans, self.logs, self.metrics = CapturingSpanExporter(), CapturingLogExporter(), CapturingMetricExporter()
+        resource = Resource(
+            {"service.name": "test", "workspace.id": workspace, "app.note": "a note"}, "urn:x"
+        )
+        self.spans, self.logs, self.metrics = (
+            CapturingSpanExporter(),
+            CapturingLogExporter(),
+            CapturingMetricExporter(),
+        )
         tracers = TracerProvider(resource=resource, id_generator=Counting(), shutdown_on_exit=False)
         tracers.add_span_processor(SimpleSpanProcessor(self.spans))
         loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
         loggers.add_log_record_processor(SimpleLogRecordProcessor(self.logs))
         reader = PeriodicExportingMetricReader(self.metrics, export_interval_millis=3_600_000)
-        self.meters = MeterProvider(
-            [reader], resource, AlwaysOffExemplarFilter(), shutdown_on_exit=False
-        )
+        self.meters = MeterProvider([reader], resource, AlwaysOffExemplarFilter(), shutdown_on_exit=False)
         self.tracer = tracers.get_tracer("a scope", "1 beta", "urn:y", {"app.note": "a note"})
         self.logger = loggers.get_logger("a scope", "1 beta", "urn:y", {"app.note": "a note"})
         self.meter = self.meters.get_meter("a scope")
@@ -189,7 +197,9 @@ def test_no_canary_on_a_log_record_leaves(under: Run, body: Any, name: str, attr
 
 
 @settings(LESS, max_examples=30)
-@given(attributes=mappings, name=st.sampled_from(["gen_ai.client.token.usage", "http.server.request.duration"]))
+@given(
+    attributes=mappings, name=st.sampled_from(["gen_ai.client.token.usage", "http.server.request.duration"])
+)
 def test_no_canary_on_a_measurement_leaves(under: Run, attributes: Any, name: str) -> None:
     """Series and what exemplars would keep."""
     under.metrics.clear()
@@ -215,7 +225,9 @@ def test_the_control_without_the_gate_a_planted_canary_is_found(name: str, start
 # --- not under ZDR: byte for byte --------------------------------------------------------------
 
 # What only the gate may write is removed, and a workspace that is written decides: neither is the property.
-plain_names = names.filter(lambda key: not key.startswith("zdr.") and key not in ("workspace.id", "workspace.zdr"))
+plain_names = names.filter(
+    lambda key: not key.startswith("zdr.") and key not in ("workspace.id", "workspace.zdr")
+)
 plain_mappings = st.dictionaries(plain_names, values, max_size=5)
 
 
@@ -235,7 +247,9 @@ def both(write: Callable[[Run], bytes]) -> tuple[bytes, bytes]:
 
 @settings(LESS, max_examples=30)
 @given(name=st.text(max_size=8), start=plain_mappings, later=plain_mappings, nested=values)
-def test_a_span_that_is_not_under_zdr_is_the_same_to_the_byte(name: str, start: Any, later: Any, nested: Any) -> None:
+def test_a_span_that_is_not_under_zdr_is_the_same_to_the_byte(
+    name: str, start: Any, later: Any, nested: Any
+) -> None:
     """Resource and scope included, and what the attribute limits leave."""
 
     def write(run: Run) -> bytes:
@@ -276,7 +290,9 @@ def test_a_span_that_is_identified_late_is_the_same_to_the_byte(start: Any, late
 
 @settings(LESS, max_examples=30)
 @given(body=values, name=st.text(max_size=8), attributes=plain_mappings)
-def test_a_log_record_that_is_not_under_zdr_is_the_same_to_the_byte(body: Any, name: str, attributes: Any) -> None:
+def test_a_log_record_that_is_not_under_zdr_is_the_same_to_the_byte(
+    body: Any, name: str, attributes: Any
+) -> None:
     """Bodies of any structure."""
 
     def write(run: Run) -> bytes:

@@ -16,7 +16,9 @@ def langfuse() -> Path:
 
 
 def traceloop() -> Path:
-    return environment("traceloop", "traceloop-sdk>=0.50", "openai>=2", "httpx", "openinference-instrumentation-openai")
+    return environment(
+        "traceloop", "traceloop-sdk>=0.50", "openai>=2", "httpx", "openinference-instrumentation-openai"
+    )
 
 
 def aws() -> Path:

@@ -46,6 +46,7 @@ _MASKS = {
     shapes.SCALAR: _NUMBER | _BOOL | _TOKEN | _LIST,
     # Pruning is not done twice to find out that it is needed.
     shapes.JSON: _LONG_WAY,
+    shapes.EVIDENT: _LONG_WAY,
     shapes.PARAMETERS: _LONG_WAY,
 }
 
@@ -471,11 +472,14 @@ class Redactor:
         return clean
 
     def skeleton(self, mapping: Mapping[str, object] | None) -> dict[str, object]:
-        """Exact usage and model keys with plain values only: for items whose cleaning failed."""
+        """Exact usage, model and kept keys (the workspace) with plain values: for items whose cleaning failed."""
         clean: dict[str, object] = {}
         try:
             for key, value in list(mapping.items()) if mapping else ():
                 if type(key) is not str:
+                    continue
+                if key in self._kept and type(value) is str and shaping.is_token(value):
+                    clean[key] = value
                     continue
                 rule = catalogue.find(key)
                 if rule is None or not rule.keep:

@@ -233,8 +233,22 @@ def _identify(
         state.redactor = holding.redactor_for(state.everyone)
 
 
+def state_of(span: Any) -> SpanState | None:
+    """The state of a span of this process, also of one that a vendor has wrapped in an object of its own."""
+    parts: dict[str, Any] = getattr(span, "__dict__", _NO_PARTS)
+    state: SpanState | None = parts.get(STATE)
+    if state is None and type(span) is not trace_api.NonRecordingSpan:
+        for part in list(parts.values()):
+            if isinstance(part, Span):
+                return part.__dict__.get(STATE)
+    return state
+
+
+_NO_PARTS: dict[str, Any] = {}
+
+
 def _inherit(state: SpanState, parent: trace_api.Span, context: SpanContext) -> None:
-    above: SpanState | None = getattr(parent, "__dict__", {}).get(STATE)
+    above = state_of(parent)
     if above is None or parent.get_span_context() is not context:
         return
     if above.workspaces and not state.workspaces >= above.workspaces:
@@ -855,6 +869,57 @@ def _start_skeleton(
     _skeletonise(span, state, error, given)
 
 
+class UnrecordedSpan(trace_api.NonRecordingSpan):
+    """A span that was not sampled: still the parent of records, measurements and spans that are kept."""
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        state: SpanState = self.__dict__[STATE]
+        try:
+            if key in state.watched:
+                state.learn(key, value)
+        except Exception as error:
+            failure.note("span", error)
+            state.verdict = identity.UNDER_ZDR
+
+    def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        for key, value in dict(attributes).items():
+            self.set_attribute(key, value)
+
+
+def patched_start_span(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``Tracer.start_span``: whom a span is for is known also where the sampler drops it."""
+
+    def start_span(
+        self: Any, name: str, context: Context | None = None, kind: Any = trace_api.SpanKind.INTERNAL,
+        attributes: Any = None, *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        span = original(self, name, context, kind, attributes, *args, **kwargs)
+        if type(span) is trace_api.NonRecordingSpan:
+            holding = gate.current
+            if holding is not None and not (holding.closed or holding.policy.everything or holding.policy.nothing):
+                _remember_unrecorded(span, holding, self, attributes, context)
+        return span
+
+    return start_span
+
+
+def _remember_unrecorded(
+    span: Any, holding: gate.Gate, tracer: Any, attributes: Any, context: Context | None
+) -> None:
+    try:
+        state = SpanState(holding, shared.facts_of(holding, tracer.resource), None)
+        try:
+            _identify(state, attributes, context, trace_api.get_current_span(context).get_span_context())
+        except Exception as error:
+            failure.note("span", error)
+            state.verdict = identity.UNDER_ZDR
+        span.__dict__[STATE] = state
+        span.__class__ = UnrecordedSpan
+    except Exception as error:
+        # A span of another make: what is in it is unidentified.
+        failure.note("span", error)
+
+
 def patched_start(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.start``: a parent or ambient set given by an explicit context decides too."""
 
@@ -1080,11 +1145,12 @@ def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
             original(self, name, attributes, timestamp)
             return
         try:
-            event = _make_event(self, state, name, attributes, timestamp)
+            event: Event = _make_event(self, state, name, attributes, timestamp)
         except Exception as error:
             failure.note("event", error)
             state.failed = True
-            event = CleanEvent("event", BoundedAttributes(0, immutable=True))
+            # The SDK's own: the storage makes a clean one of it, or leaves it out.
+            event = Event("event", BoundedAttributes(0, immutable=True))
         self._add_event(event)
 
     return add_event
@@ -1111,15 +1177,17 @@ def patched_record_exception(original: Callable[..., None]) -> Callable[..., Non
             original(self, exception, attributes, timestamp, escaped)
             return
         try:
-            event = _exception_event(self, state, exception, attributes, timestamp, escaped)
+            made = _exception_event(self, state, exception, attributes, timestamp, escaped)
             if state.verdict == identity.UNDECIDED:
                 capture = _Capture()
                 original(capture, exception, attributes, timestamp, escaped)
-                event.raw = capture.event(self, event.timestamp)
+                made.raw = capture.event(self, made.timestamp)
+            event: Event = made
         except Exception as error:
             failure.note("exception", error)
             state.failed = True
-            event = CleanEvent("exception", BoundedAttributes(0, immutable=True))
+            # The SDK's own: the storage makes a clean one of it, or leaves it out.
+            event = Event("exception", BoundedAttributes(0, immutable=True))
         self._add_event(event)
 
     return record_exception
