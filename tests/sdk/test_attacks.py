@@ -18,7 +18,8 @@ import pytest
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace.status import Status, StatusCode
 
@@ -436,3 +437,61 @@ def test_nothing_waits_for_itself(program: str, said: str) -> None:
     )
     assert result.returncode == 0, result.stderr[-2000:]
     assert said in result.stdout
+
+
+# --- parents that are not the SDK's own spans ----------------------------------------------------
+
+
+def emit_below(pipeline: Any, parent: Any, text: str) -> bytes:
+    """A span, a log record and a measurement with content, all inside ``parent``."""
+    with trace.use_span(parent):
+        pipeline.tracer.start_span("chat", attributes={"note": text}).end()
+        pipeline.logger.emit(LogRecord(body=text))
+        pipeline.meter.create_counter("gen_ai.client.token.usage").add(1, {"note": text})
+    return pipeline.collect()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_parent_that_is_not_sampled_still_says_whom_its_children_are_for(
+    make_pipeline: Any, late: bool
+) -> None:
+    def run(workspace: str) -> bytes:
+        provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+        named = {"workspace.id": workspace}
+        parent = provider.get_tracer("t").start_span("chat", attributes=None if late else named)
+        assert not parent.is_recording()
+        if late:
+            parent.set_attributes(named)
+        return emit_below(make_pipeline(), parent, text)
+
+    text = made_now()
+    otel_zdr.install(RETAINING)
+    assert leaked(run("studio"), text)
+    assert not leaked(run("clinic"), text)
+    otel_zdr.testing.uninstall()
+    otel_zdr.install(LISTED)
+    assert leaked(run("studio"), text), "content of a workspace that is not under ZDR is kept"
+    assert not leaked(run("clinic"), text)
+
+
+class Wrapped(trace.NonRecordingSpan):
+    """As vendors hand spans out: an object of their own that holds the SDK's."""
+
+    def __init__(self, span: Any) -> None:
+        super().__init__(span.get_span_context())
+        self.inner = span
+
+    def is_recording(self) -> bool:
+        return True
+
+
+def test_a_parent_that_a_vendor_wraps_still_says_whom_its_children_are_for(make_pipeline: Any) -> None:
+    def run(workspace: str) -> bytes:
+        pipeline = make_pipeline()
+        parent = Wrapped(pipeline.tracer.start_span("chat", attributes={"workspace.id": workspace}))
+        return emit_below(pipeline, parent, text)
+
+    text = made_now()
+    otel_zdr.install(RETAINING)
+    assert leaked(run("studio"), text)
+    assert not leaked(run("clinic"), text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Any
 
 from opentelemetry import trace as trace_api
@@ -35,9 +36,9 @@ def content_allowed(context: Context | None = None) -> bool:
             return facts is None or not facts.forced
         workspaces, _ = identity.ambient_of(context)
         _caller, hints = identity.from_baggage(holding, context)
-        from otel_zdr.sdk.span import STATE
+        from otel_zdr.sdk.span import state_of
 
-        above = getattr(span, "__dict__", {}).get(STATE)
+        above = state_of(span)
         if above is not None:
             if above.verdict == identity.UNDER_ZDR:
                 return False
@@ -99,15 +100,16 @@ def tighten(span: Any, workspaces: Iterable[object]) -> None:
     They never identify: a hint that is not under ZDR changes nothing. Never raises.
     """
     try:
-        from otel_zdr.sdk.span import STATE
+        from otel_zdr.sdk.span import state_of
 
-        state = getattr(span, "__dict__", {}).get(STATE)
+        state = state_of(span)
         if state is None:
             return
         ids = frozenset(id_ for id_ in map(normalise, workspaces) if id_)
         if not ids:
             return
-        with span._lock:
+        # A span that was not sampled has no lock, and nothing that several threads write.
+        with getattr(state.span() or span, "_lock", None) or nullcontext():
             state.hints |= ids
             if state.verdict == identity.UNDER_ZDR:
                 state.narrow()

@@ -12,14 +12,14 @@ from typing import Any
 from opentelemetry import trace as trace_api
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 
 from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
-from otel_zdr.sdk.span import STATE
+from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes, set_value
 
@@ -84,7 +84,7 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
     state.hints = hints | more
     state.workspaces = named | ambient
     span = trace_api.get_current_span(context)
-    above: ItemState | None = getattr(span, "__dict__", {}).get(STATE)
+    above: ItemState | None = state_of(span)
     if above is not None:
         if not state.workspaces and above.workspaces:
             texts = tuple(sorted(id_ for id_ in above.workspaces if id_))

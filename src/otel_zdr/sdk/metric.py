@@ -20,7 +20,7 @@ from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
 from otel_zdr.policy import evidence as shapes
 from otel_zdr.sdk import evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.gate import say
-from otel_zdr.sdk.span import STATE
+from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import everyone_of
 from otel_zdr.workspaces import NOBODY
 
@@ -68,7 +68,7 @@ def _is_under_zdr(holding: gate.Gate, measurement: Any) -> tuple[bool, frozenset
         ambient |= given
         stamp = stamp or given_stamp
     workspaces = named | ambient
-    above = getattr(trace_api.get_current_span(context), "__dict__", {}).get(STATE)
+    above = state_of(trace_api.get_current_span(context))
     if above is not None:
         if not workspaces and above.workspaces:
             texts = tuple(sorted(id_ for id_ in above.workspaces if id_))

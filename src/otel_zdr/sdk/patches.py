@@ -23,6 +23,7 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
     "opentelemetry.sdk.trace": (
         "otel_zdr.sdk.span",
         [
+            ("opentelemetry.sdk.trace", "Tracer", "start_span", "patched_start_span"),
             ("opentelemetry.sdk.trace", "Span", "__init__", "patched_init"),
             ("opentelemetry.sdk.trace", "Span", "start", "patched_start"),
             ("opentelemetry.sdk.trace", "Span", "end", "patched_end"),
