@@ -259,7 +259,7 @@ def test_every_row_says_where_it_comes_from() -> None:
 def test_no_content_class_is_kept_but_as_pruned_json() -> None:
     for key, rule in catalogue.exact_rules().items():
         if rule.keep and rule.content_class in catalogue.CONTENT_CLASSES:
-            assert rule.shape in (shapes.JSON, shapes.PARAMETERS), key
+            assert rule.shape in (shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS), key
 
 
 def test_the_core_imports_nothing_of_opentelemetry() -> None:

@@ -118,8 +118,11 @@ def test_request_parameters_keep_the_model_and_numbers() -> None:
 
 def test_usage_under_unlisted_keys_is_pruned_too() -> None:
     secret = canary()
-    value = {"usage": {"input_tokens": 5}, "model": "m", "text": secret}
-    assert prune("llm.usage_and_text", value) == {"usage": {"input_tokens": 5}, "model": "m"}
+    value = {"usage": {"input_tokens": 5, "output_tokens": 7}, "model": "m", "text": secret}
+    assert prune("llm.usage_and_text", value) == {
+        "usage": {"input_tokens": 5, "output_tokens": 7},
+        "model": "m",
+    }
     assert prune("acme.token_usage", {"promptTokens": 5, "note": secret}) == {"promptTokens": 5}
 
 
@@ -154,7 +157,9 @@ def test_structures_are_pruned_like_text() -> None:
         '{"usage":{"total_tokens":1',
         '{"usage":"\\ud800"}',
         "{" + ",".join(f'"k{n}":{{"usage":1}}' for n in range(4000)) + "}",
-        "{'usage': {'total_tokens': 3}}",
+        "{'usage': {'note': 'total_tokens'}}",
+        "{'total_tokens': 3} or 'text'",
+        "total_tokens=3 note=total_tokens",
         " " * 70_000 + "{}",
         "\x00{",
     ],
@@ -181,3 +186,92 @@ def test_depth_and_size_have_bounds_and_what_is_within_them_survives() -> None:
 
 def test_the_last_of_duplicate_keys_counts_once() -> None:
     assert prune("gen_ai.usage.raw", '{"total_tokens":1,"total_tokens":2}') == {"total_tokens": 2}
+
+
+def test_usage_that_python_printed_is_pruned_like_json() -> None:
+    secret = canary()
+    printed = {"input": 1111, "details": {"cache_read": 777, "audio": None}, "note": secret}
+    assert prune("gen_ai.usage.input_token_details", str(printed)) == {
+        "input": 1111,
+        "details": {"cache_read": 777},
+    }
+    assert prune("crewai.crew.token_usage", "total_tokens=1333 cached_prompt_tokens=777 age=47") == {
+        "total_tokens": 1333,
+        "cached_prompt_tokens": 777,
+    }
+
+
+@pytest.mark.parametrize("key", ["output.value", "traceloop.entity.output", "langfuse.observation.output"])
+@pytest.mark.parametrize("number", [4111111111111111, 4915112345678, -4111111111111111])
+def test_numbers_that_no_operation_uses_are_data_whatever_they_are_called(key: str, number: int) -> None:
+    secret = canary()
+    value = {"usage": {"input_tokens": number, "total_tokens": number}, "model": secret, "tokens": number}
+    assert prune(key, value) is None
+    assert prune(key, {"result": value, "metrics": {"total_tokens": number}}) is None
+
+
+def test_a_model_beside_a_lone_figure_is_not_proven_to_be_one() -> None:
+    name = f"John-{uuid.uuid4().hex}"
+    assert prune("output.value", {"usage": {"input_tokens": 5}, "model": name}) == {
+        "usage": {"input_tokens": 5}
+    }
+
+
+def test_parameters_of_a_request_hold_no_usage() -> None:
+    value = {"model": "m-1", "temperature": 0.5, "usage": {"input_tokens": 5, "output_tokens": 7}}
+    assert prune("llm.invocation_parameters", value) == {"model": "m-1", "temperature": 0.5}
+
+
+def test_usage_that_adds_up_is_found_below_names_of_the_application() -> None:
+    secret = canary()
+    usage = {"prompt_tokens": 1111, "completion_tokens": 222, "total_tokens": 1333, secret: 1}
+    state = {
+        secret: {"replies": [{"text": secret, "meta": {"model": "gpt-5", "usage": usage, "id": secret}}]}
+    }
+    expected = {
+        "response": [
+            {
+                "model": "gpt-5",
+                "usage": {"prompt_tokens": 1111, "completion_tokens": 222, "total_tokens": 1333},
+            }
+        ]
+    }
+    for key in ("traceloop.entity.input", "traceloop.entity.output", "gen_ai.task.input", "output.value"):
+        assert prune(key, state) == expected
+        assert prune(key, expected) == expected
+        usage["total_tokens"] = 1334
+        assert prune(key, state) is None
+        usage["total_tokens"] = 1333
+
+
+def test_what_a_step_was_given_survives_only_when_it_adds_up() -> None:
+    for value in ({"usage": {"input_tokens": 5, "output_tokens": 7}}, {"total_tokens": 3, "model": "m"}):
+        assert prune("traceloop.entity.input", value) is None
+
+
+def test_a_token_in_json_quotes_is_a_token() -> None:
+    kept = {"mlflow.llm.model": '"gpt-5"', "mlflow.spanType": '"LLM"'}
+    assert redactor.attributes(kept, {}) == kept
+    for text in ('"two words"', '""', '"', '"a"b"', '"a\\n"', '"' + "x" * 200 + '"'):
+        assert redactor.attributes({"mlflow.llm.model": text}, {}) == {}
+
+
+def test_a_bare_id_survives_only_when_spelt_as_a_vendors() -> None:
+    assert redactor.attributes({"id": "call_abc123"}, {}) == {"id": "call_abc123"}
+    for text in ("4711", f"{uuid.uuid4()}", "anna", "call_ anna", "patient_17"):
+        assert redactor.attributes({"id": text}, {}) == {}
+
+
+def test_the_first_word_of_a_statement_is_an_operation_only_when_known() -> None:
+    for key in ("db.operation.name", "db.operation"):
+        for word in ("SELECT", "select", "findAndModify", "HSET"):
+            assert redactor.attributes({key: word}, {}) == {key: word}
+        assert redactor.attributes({key: f"Anna{uuid.uuid4().hex[:4]}"}, {}) == {}
+
+
+def test_a_method_that_a_caller_of_a_grpc_server_names_is_the_callers() -> None:
+    called = {"rpc.service": "acme.Service", "rpc.method": "Get"}
+    assert redactor.attributes(called, {}) == called
+    removed: dict[str, int] = {}
+    assert redactor.attributes(called, removed, server=True) == {}
+    assert removed == {"caller": 2}

@@ -137,7 +137,11 @@ USAGE_KEYS = sorted(
 )
 MODEL_KEYS = sorted(key for key in KEPT if RULES[key].content_class == "model")
 ID_KEYS = sorted(
-    key for key in KEPT if RULES[key].content_class == "reference" and RULES[key].server_class is None
+    key
+    for key in KEPT
+    if RULES[key].content_class == "reference"
+    and RULES[key].server_class is None
+    and RULES[key].shape != shapes.VENDOR_ID
 )
 
 

@@ -22,6 +22,8 @@ SCALAR = "scalar"  # number, bool, token or a list of at most 16 tokens
 ROUTE = "route"  # a token that may hold the braces of a route template
 QUALNAME = "qualname"  # a token that may hold <locals>, <lambda>, <module>
 JSON = "json"  # pruned: objects that may hold usage
+EVIDENT = "evident"  # pruned: what an application's code was given, to usage that adds up
+VENDOR_ID = "vendor_id"  # a token that begins as vendors' ids do: call_…, req_…
 PARAMETERS = "parameters"  # pruned: the parameters of a request
 ENUM_PREFIX = "enum:"  # "enum:http_method": one of ENUMS["http_method"]
 
@@ -72,6 +74,39 @@ ENUMS: dict[str, frozenset[str]] = {
         "idle used free cached buffered buffers shared available user system nice iowait irq softirq"
         " steal guest interrupt in out read write transmit receive major minor rss vms rss_shared"
         " voluntary involuntary established listen slab_reclaimable slab_unreclaimable"
+    ),
+    "db_operation": word_set(
+        "ADD ADD_DOCUMENTS AGGREGATE ALTER ANALYZE APPEND ATTACH AUTH BATCH BATCH_UPDATE_POINTS BEGIN"
+        " BUILDINFO BULK BatchGetItem BatchWriteItem CALL CLIENT CLOSE COMMIT CONNECT COPY COUNT CREATE"
+        " CREATE_COLLECTION CREATE_INDEX CREATE_TABLE CreateItem CreateTable DEALLOCATE DECLARE DECR"
+        " DECRBY DEL DELETE DELETE_COLLECTION DELETE_VECTORS DESC DESCRIBE DETACH DISTINCT DO DOWNLOAD"
+        " DROP DROP_INDEX DROP_TABLE DeleteItem DeleteTable DescribeTable EMBED END EVAL EVALSHA EXEC"
+        " EXECUTE EXISTS EXPIRE EXPLAIN FETCH FIND FLUSH GET GETMORE GETSET GET_COLLECTION"
+        " GET_OR_CREATE_COLLECTION GRANT GetItem HDEL HEAD HELLO HGET HGETALL HMGET HMSET HSET INCR INCRBY"
+        " INDEX INFO INSERT ISMASTER KEYS KILL LIST LISTEN LLEN LOAD LOCK LPOP LPUSH LRANGE ListTables"
+        " MAPREDUCE MERGE MGET MODIFY MSET MULTI NOTIFY OPTIMIZE PATCH PEEK PING POST PRAGMA PREPARE"
+        " PUBLISH PUT PutItem QUERY QUERY_BATCH_POINTS QUERY_POINTS Query READ RECOMMEND REINDEX RELEASE"
+        " RENAME REPLACE RERANK RESET RETRIEVE REVOKE ROLLBACK RPOP RPUSH ReadItem ReplaceItem SADD"
+        " SAVEPOINT SCAN SCRIPT SCROLL SEARCH SEARCH_GROUPS SELECT SET SETEX SHOW SMEMBERS SREM START"
+        " SUBSCRIBE Scan TRUNCATE TTL TransactGetItems TransactWriteItems UNLOCK UNSUBSCRIBE UPDATE"
+        " UPDATE_COLLECTION UPLOAD UPLOAD_COLLECTION UPLOAD_POINTS UPLOAD_RECORDS UPSERT UPSERT_POINTS USE"
+        " UpdateItem UpsertItem VACUUM VALUES WATCH WITH WRITE XACK XADD XREAD ZADD ZRANGE ZREM add"
+        " add_documents aggregate alter analyze append attach auth batch batch_update_points begin"
+        " buildInfo buildinfo bulk bulkWrite call client close commit connect copy count countDocuments"
+        " create createIndexes create_collection create_index create_table deallocate declare decr decrby"
+        " del delete deleteMany deleteOne delete_collection delete_vectors desc describe detach distinct"
+        " do download drop dropIndexes drop_index drop_table embed end endSessions eval evalsha exec"
+        " execute executemany exists expire explain fetch find findAndModify findOne flush get getMore"
+        " get_collection get_or_create_collection getmore getset grant hdel head hello hget hgetall hmget"
+        " hmset hset incr incrby index info insert insertMany insertOne isMaster ismaster keys kill"
+        " killCursors list listCollections listIndexes listen llen load lock lpop lpush lrange mapReduce"
+        " mapreduce merge mget modify mset multi notify optimize patch peek ping post pragma prepare"
+        " publish put query query_batch_points query_points read recommend reindex release rename replace"
+        " replaceOne rerank reset retrieve revoke rollback rpop rpush sadd saslContinue saslStart"
+        " savepoint scan script scroll search search_groups select set setex show smembers srem start"
+        " subscribe truncate ttl unlock unsubscribe update updateMany updateOne update_collection upload"
+        " upload_collection upload_points upload_records upsert upsert_points use vacuum values watch with"
+        " write xack xadd xread zadd zrange zrem"
     ),
     "input_type": word_set("query document text tokens search_query search_document"),
     "finish_reason": word_set(

@@ -19,6 +19,7 @@ from otel_zdr.redaction.removed import REMOVED
 
 USAGE = "usage"  # the key says that the whole value is usage
 RESPONSE = "response"  # a response or event: usage stands in a part of it
+EVIDENT = "evident"  # what an application's own code was given: only usage that proves itself
 PARAMETERS = "parameters"  # the parameters of a request
 _WITHIN = "within"  # inside a part named usage of something else: figures only
 _METRICS = "metrics"  # inside a part named metrics: what is a figure by its own name
@@ -49,6 +50,12 @@ _TYPES = word_set(
 )
 _FLAGS = word_set("cancelled streamed streaming")
 _NUMBERS_BESIDE_USAGE = word_set("timestamp")
+#: Figures of usage with a word that elsewhere means content (Gemini's spelling).
+_NUMBERS_OF_USAGE = word_set("cached_content_token_count cachedContentTokenCount")
+#: Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
+_MAX_COUNT = 10**9
+_MAX_FIGURE = 10**12
+_COUNTED = word_set("token tokens toks character characters chars char")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
 _VENDOR_ID = (
     r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|modr|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
@@ -67,6 +74,19 @@ _PARAMETER_TOKENS = word_set(
 )
 _MODEL_KEYS = word_set("model model_name modelName model_id modelId model_version modelVersion")
 _TIED_TEXT = word_set("service_tier serviceTier system_fingerprint")
+
+
+_SUMS = (
+    ("total_tokens", "prompt_tokens", "completion_tokens"),
+    ("total_tokens", "input_tokens", "output_tokens"),
+    ("totalTokens", "inputTokens", "outputTokens"),
+    ("totalTokens", "promptTokens", "completionTokens"),
+    ("total_token_count", "prompt_token_count", "candidates_token_count"),
+    ("totalTokenCount", "promptTokenCount", "candidatesTokenCount"),
+)
+_MAX_EVIDENT = 8
+_MAX_REPR = 2048
+_CONSTANTS = ((": None", ": null"), (": True", ": true"), (": False", ": false"))
 
 
 class _Budget:
@@ -119,12 +139,12 @@ def prune_text(text: str, context: str) -> object:
     """The pruned JSON as compact text, or REMOVED when nothing of it is metadata."""
     if len(text) > shapes.MAX_JSON or text[:64].lstrip()[:1] not in ("{", "["):
         return REMOVED
-    if context == RESPONSE and not any(hint in text for hint in _HINTS):
+    if context in (RESPONSE, EVIDENT) and not any(hint in text for hint in _HINTS):
         return REMOVED
     value = parse(text)
     if value is REMOVED:
         return REMOVED
-    pruned = _prune(value, context, shapes.MAX_DEPTH, _Budget())
+    pruned = prune_value(value, context)
     if pruned is REMOVED:
         return REMOVED
     return text if pruned == value and dump(pruned) == text else dump(pruned)
@@ -132,7 +152,69 @@ def prune_text(text: str, context: str) -> object:
 
 def prune_value(value: object, context: str) -> object:
     """The pruned structure (new dicts and lists), or REMOVED when nothing of it is metadata."""
-    return _prune(value, context, shapes.MAX_DEPTH, _Budget())
+    if context == EVIDENT:
+        return _evident(value)
+    pruned = _prune(value, context, shapes.MAX_DEPTH, _Budget())
+    return _evident(value) if pruned is REMOVED and context == RESPONSE else pruned
+
+
+def prune_repr(text: str) -> object:
+    """As `prune_text` for usage that Python printed: ``{'input': 5}`` or ``input_tokens=5 output_tokens=7``."""
+    if len(text) > _MAX_REPR:
+        return REMOVED
+    if text[:2] == "{'":
+        for constant, literal in _CONSTANTS:
+            text = text.replace(constant, literal)
+        return prune_text(text.replace("'", '"'), USAGE)
+    pairs = [pair.split("=", 1) for pair in text.split(" ")]
+    if any(len(pair) != 2 or not 0 < len(pair[1]) <= 18 for pair in pairs):
+        return REMOVED
+    try:
+        pruned = prune_value(
+            {key: float(value) if "." in value else int(value) for key, value in pairs}, USAGE
+        )
+    except ValueError:
+        return REMOVED
+    return pruned if pruned is REMOVED else dump(pruned)
+
+
+def _evident(value: object) -> object:
+    """``{"response": [{"usage": …, "model": …}]}`` of the usage, wherever it stands, that adds up.
+
+    Frameworks write the state of a whole pipeline, with usage below names that the application chose. An
+    object whose total is the sum of its sides is a model's usage and not the application's data.
+    """
+    found: list[dict[str, object]] = []
+    _collect_evident(value, found, shapes.MAX_DEPTH, _Budget())
+    return {"response": found} if found else REMOVED
+
+
+def _collect_evident(value: object, found: list[dict[str, object]], depth: int, budget: _Budget) -> None:
+    budget.nodes -= 1
+    if depth == 0 or budget.nodes <= 0 or len(found) >= _MAX_EVIDENT:
+        return
+    kind = type(value)
+    if kind is list or kind is tuple:
+        for item in value[:_MAX_ITEMS]:  # type: ignore[index]
+            _collect_evident(item, found, depth - 1, budget)
+    elif kind is dict:
+        for key, part in value.items():  # type: ignore[attr-defined]
+            if type(part) is dict and type(key) is str and _adds_up(part):
+                name = key if vocabulary.is_usage_part(vocabulary.words_of(key)) else "usage"
+                pruned = _prune_mapping(value if name == key else {name: part}, RESPONSE, depth, budget)  # type: ignore[arg-type]
+                if type(pruned) is dict and pruned not in found:
+                    found.append(pruned)
+            elif type(part) in (dict, list, tuple):
+                _collect_evident(part, found, depth - 1, budget)
+
+
+def _adds_up(part: Mapping[object, object]) -> bool:
+    """Whether a total of tokens is the sum of what went in and came out."""
+    for names in _SUMS:
+        total, *sides = (part.get(name) for name in names)
+        if type(total) is int and all(type(side) is int for side in sides):
+            return total == sum(sides) > 0  # type: ignore[arg-type]
+    return False
 
 
 def prune_body(body: object) -> object:
@@ -175,9 +257,17 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         found[key] = kept
         if context == RESPONSE and type(kept) is str:
             tied.append(key)
-    if tied and len(tied) == len(found) and not _is_response(found):
-        return REMOVED
+    if tied and not _is_response(found) and not any(map(_has_figures, found.values())):
+        for key in tied:
+            del found[key]
     return found or REMOVED
+
+
+def _has_figures(part: object) -> bool:
+    """Whether a part of a response holds at least two figures, as usage always does."""
+    if type(part) is list:
+        return any(map(_has_figures, part))
+    return type(part) is dict and len([1 for value in part.values() if type(value) is not str]) > 1
 
 
 def _is_response(found: dict[str, object]) -> bool:
@@ -217,6 +307,8 @@ def _context_of_part(key: str, context: str) -> str | None:
         if context == USAGE and key == "attributes":
             return _BODY
         return context if catalogue.figure_of(key) == "usage" else None
+    if context == PARAMETERS:
+        return None
     words = vocabulary.words_of(key)
     if vocabulary.is_usage_part(words):
         return _WITHIN
@@ -252,12 +344,21 @@ def _is_metadata_number(key: str, value: object, context: str) -> bool:
         return _listed_shape(key) in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR)
     words = vocabulary.words_of(key)
     if not words or not all(map(vocabulary.is_figure_word, words)):
-        return context == USAGE and key in _NUMBERS_BESIDE_USAGE
+        if context == USAGE and key in _NUMBERS_BESIDE_USAGE:
+            return True
+        return context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE and abs(value) < _MAX_COUNT  # type: ignore[arg-type]
+    if abs(value) >= (_MAX_FIGURE if _COUNTED.isdisjoint(words) else _MAX_COUNT):  # type: ignore[arg-type]
+        return False
     if context in (USAGE, _WITHIN):
         return True
     if context == _METRICS:
         return vocabulary.figure_class(words, companions=True) is not None
     return vocabulary.is_spelt_out(words)
+
+
+def is_vendor_id(text: str) -> bool:
+    """Whether a text is spelt as vendors spell the ids of responses, requests and tool calls."""
+    return shapes.compiled(_VENDOR_ID).fullmatch(text) is not None
 
 
 def _is_metadata_text(key: str, value: str, context: str) -> bool:

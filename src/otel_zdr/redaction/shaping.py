@@ -53,7 +53,17 @@ def boolean(value: object) -> object:
 
 def token(value: object) -> object:
     text = plain_text(value)
-    return text if text is not None and is_token(text) else REMOVED
+    return text if text is not None and (is_token(text) or _is_quoted_token(text)) else REMOVED
+
+
+def _is_quoted_token(text: str) -> bool:
+    """Whether it is a token as JSON: some instrumentations encode every attribute."""
+    return 2 < len(text) <= shapes.MAX_TOKEN and text[0] == text[-1] == '"' and is_token(text[1:-1])
+
+
+def vendor_id(value: object) -> object:
+    text = plain_text(value)
+    return text if text is not None and is_token(text) and json_pruning.is_vendor_id(text) else REMOVED
 
 
 def tokens(value: object) -> object:
@@ -71,7 +81,7 @@ def tokens(value: object) -> object:
         if type(parsed) is list and parsed and _token_list(parsed) is not REMOVED:
             return json_pruning.dump(parsed)
         return REMOVED
-    return text if is_token(text) else REMOVED
+    return text if is_token(text) or _is_quoted_token(text) else REMOVED
 
 
 def _token_list(values: list[object] | tuple[object, ...]) -> object:
@@ -147,7 +157,8 @@ def usage(value: object) -> object:
     if text is not None:
         if len(text) <= 38 and shapes.compiled(shapes.DECIMAL_PATTERN).fullmatch(text):
             return text
-        return json_pruning.prune_text(text, json_pruning.USAGE)
+        pruned = json_pruning.prune_text(text, json_pruning.USAGE)
+        return json_pruning.prune_repr(text) if pruned is REMOVED else pruned
     return json_pruning.prune_value(value, json_pruning.USAGE)
 
 
@@ -156,6 +167,13 @@ def response(value: object) -> object:
     if text is not None:
         return json_pruning.prune_text(text, json_pruning.RESPONSE)
     return json_pruning.prune_value(value, json_pruning.RESPONSE)
+
+
+def evident(value: object) -> object:
+    text = plain_text(value)
+    if text is not None:
+        return json_pruning.prune_text(text, json_pruning.EVIDENT)
+    return json_pruning.prune_value(value, json_pruning.EVIDENT)
 
 
 def parameters(value: object) -> object:
@@ -176,12 +194,14 @@ SHAPERS: dict[str, Shaper] = {
     shapes.ROUTE: route,
     shapes.QUALNAME: qualname,
     shapes.JSON: response,
+    shapes.EVIDENT: evident,
+    shapes.VENDOR_ID: vendor_id,
     shapes.PARAMETERS: parameters,
     **{shapes.ENUM_PREFIX + name: enumeration(name) for name in shapes.ENUMS},
 }
 
 #: Shapes whose mappings are pruned as a whole; below any other key a mapping is looked up key by key.
-STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
+STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
 
 
 def is_mapping(value: object) -> bool:
