@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.trace import SpanKind, StatusCode
@@ -51,10 +53,19 @@ def assert_span(
     assert span.status.status_code is (StatusCode.ERROR if error else StatusCode.UNSET)
     if telemetry.zdr:
         assert not span.status.description
-        assert not span.events
+        for event in span.events:
+            assert "exception.message" not in event.attributes
     assert [point.count for point in telemetry.points("gen_ai.client.operation.duration")] == [1]
     telemetry.assert_content(*content)
     return found
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Until something that another thread does has happened."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def assert_nowhere(telemetry: Any, *secrets: str) -> None:

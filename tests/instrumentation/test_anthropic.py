@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import operator
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -167,6 +168,45 @@ async def test_an_async_streaming_response_read_as_bytes_is_understood(
     ) as response:
         assert [part async for part in response.iter_bytes()]
     assert_message(telemetry, stream=True)
+
+
+@native
+def test_beta_messages_are_one_span_each(client: anthropic.Anthropic, telemetry: Any) -> None:
+    answer = client.beta.messages.create(**request(telemetry))
+    assert telemetry.canary in answer.content[0].text
+    assert_message(telemetry, stream=False)
+
+
+@native
+async def test_a_beta_stream_helper_is_one_span(
+    async_client: anthropic.AsyncAnthropic, telemetry: Any
+) -> None:
+    if not hasattr(async_client.beta.messages, "stream"):
+        pytest.skip("this version has no such method")
+    async with async_client.beta.messages.stream(**request(telemetry)) as stream:
+        assert telemetry.canary in await stream.get_final_text()
+    assert_message(telemetry, stream=True)
+
+
+@native
+@pytest.mark.parametrize("path", ["messages", "beta.messages"])
+def test_a_parsed_message_is_one_span(client: anthropic.Anthropic, telemetry: Any, path: str) -> None:
+    messages = operator.attrgetter(path)(client)
+    if not hasattr(messages, "parse"):
+        pytest.skip("this version has no such method")
+    answer = messages.parse(**request(telemetry))
+    assert telemetry.canary in answer.content[0].text
+    assert_message(telemetry, stream=False)
+
+
+@native
+async def test_an_async_parsed_message_is_one_span(
+    async_client: anthropic.AsyncAnthropic, telemetry: Any
+) -> None:
+    if not hasattr(async_client.messages, "parse"):
+        pytest.skip("this version has no such method")
+    await async_client.messages.parse(**request(telemetry))
+    assert_message(telemetry, stream=False)
 
 
 @native

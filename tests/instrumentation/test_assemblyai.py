@@ -23,7 +23,7 @@ from assemblyai.streaming.v3 import (
 from otel_zdr.instrumentation.assemblyai import AssemblyAIInstrumentor
 from tests.fakes import assemblyai as fake
 from tests.fakes.server import FakeServer
-from tests.instrumentation.speech_checks import OUTPUT, STT, assert_nowhere, assert_span
+from tests.instrumentation.speech_checks import OUTPUT, STT, assert_nowhere, assert_span, wait_until
 
 KEY = f"key-{uuid.uuid4()}"
 MODEL = "universal"
@@ -97,9 +97,7 @@ async def test_a_file_is_transcribed_async(async_transcriber: Any, telemetry: An
 def test_a_future_ends_its_span_when_it_is_done(transcriber: Any, telemetry: Any, config: Any) -> None:
     future = transcriber.transcribe_async(telemetry.canary.encode(), config)
     assert future.result(10).text == telemetry.canary
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    assert done.wait(5)
+    wait_until(telemetry.spans)  # a future wakes its waiters before it calls back
     assert_heard(telemetry)
 
 
@@ -108,6 +106,68 @@ def test_a_submitted_job_is_one_span_without_usage(transcriber: Any, telemetry: 
     found = assert_span(telemetry, STT, "assemblyai", stream=False, model=MODEL, **{SECONDS: None})
     assert found["gen_ai.response.status"] == "queued"
     assert found["gen_ai.response.id"] == job.id
+
+
+def assert_submitted_then_heard(telemetry: Any, job: Any) -> None:
+    """Two spans; the second one has the usage, once."""
+    first, second = telemetry.spans()
+    assert [span.name.partition(" ")[0] for span in (first, second)] == [STT, STT]
+    assert SECONDS not in first.attributes
+    assert second.attributes[SECONDS] == fake.SECONDS
+    assert second.attributes["gen_ai.response.id"] == job.id
+    assert second.attributes["gen_ai.response.status"] == "completed"
+    assert second.attributes["server.address"] == "127.0.0.1"
+    telemetry.assert_content(OUTPUT)
+    assert_nowhere(telemetry, KEY, "signature=")
+
+
+def test_waiting_for_a_submitted_job_is_a_second_span_with_its_usage(
+    transcriber: Any, telemetry: Any, config: Any
+) -> None:
+    job = transcriber.submit(telemetry.canary.encode(), config)
+    assert job.wait_for_completion() is job
+    job.wait_for_completion()  # nothing new
+    assert_submitted_then_heard(telemetry, job)
+
+
+def test_waiting_in_the_clients_pool_does_the_same(transcriber: Any, telemetry: Any, config: Any) -> None:
+    job = transcriber.submit(telemetry.canary.encode(), config)
+    assert job.wait_for_completion_async().result(10) is job
+    wait_until(lambda: len(telemetry.spans()) == 2)
+    assert_submitted_then_heard(telemetry, job)
+
+
+async def test_waiting_for_a_submitted_job_does_the_same_async(
+    async_transcriber: Any, telemetry: Any, config: Any
+) -> None:
+    job = await async_transcriber.submit(telemetry.canary.encode(), config)
+    await job.wait_for_completion()
+    assert_submitted_then_heard(telemetry, job)
+
+
+async def test_a_job_looked_up_is_counted_once(async_transcriber: Any, telemetry: Any, config: Any) -> None:
+    job = await async_transcriber.submit(telemetry.canary.encode(), config)
+    for _ in range(2):
+        assert (await async_transcriber.get_by_id(job.id)).text == telemetry.canary
+    assert_submitted_then_heard(telemetry, job)
+
+
+def test_a_job_looked_up_by_its_id_is_one_span(
+    transcriber: Any, telemetry: Any, config: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("api_key", "base_url", "polling_interval"):
+        monkeypatch.setattr(aai.settings, name, getattr(settings, name))
+    job = transcriber.submit(telemetry.canary.encode(), config)
+    assert aai.Transcript.get_by_id(job.id).text == telemetry.canary
+    assert_submitted_then_heard(telemetry, job)
+
+
+def test_a_submitted_job_that_fails_is_an_error_when_waited_for(
+    transcriber: Any, telemetry: Any, config: Any
+) -> None:
+    transcriber.submit(f"{fake.FAILS} {telemetry.canary}".encode(), config).wait_for_completion()
+    assert telemetry.spans()[1].attributes["error.type"] == "TranscriptError"
+    telemetry.assert_content()
 
 
 def test_a_group_is_one_span_with_the_sum(transcriber: Any, telemetry: Any, config: Any) -> None:
@@ -143,9 +203,7 @@ async def test_a_failed_job_is_an_error_though_nothing_is_raised_async(
 def test_a_failed_job_of_a_future_is_an_error(transcriber: Any, telemetry: Any, config: Any) -> None:
     future = transcriber.transcribe_async(f"{fake.FAILS} {telemetry.canary}".encode(), config)
     future.result(10)
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    assert done.wait(5)
+    wait_until(telemetry.spans)
     assert_heard(telemetry, error="TranscriptError", seconds=None)
 
 

@@ -36,7 +36,8 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 from . import _semconv as semconv
-from ._capture import Capture, content_allowed, content_wanted
+from ._capture import Capture, content_allowed, content_wanted, gated
+from ._errors import safe_exception, safe_text
 from ._guard import CALL_KEY
 
 if TYPE_CHECKING:
@@ -270,7 +271,8 @@ class Call:
         """End with `error`, which the caller goes on to raise unchanged.
 
         Its text may repeat the request, so it goes into the status and an exception event only where the
-        policy lets content out. Leaving a generator early is no error.
+        policy lets content out, and even there without secrets. Elsewhere the gate makes the exception event,
+        of frames only. Leaving a generator early is no error.
         """
         if isinstance(error, GeneratorExit):
             self.leave(INTERRUPTED)
@@ -289,12 +291,11 @@ class Call:
             request_id = getattr(error, "request_id", None)
             if isinstance(request_id, str):
                 self.span.set_attribute(semconv.REQUEST_ID, request_id)
-            if content_allowed(self.context):
-                if not isinstance(error, asyncio.CancelledError):
-                    self.span.record_exception(error)
-                self.span.set_status(Status(StatusCode.ERROR, str(error) or None))
-            else:
-                self.span.set_status(Status(StatusCode.ERROR))
+            allowed = content_allowed(self.context)
+            if not isinstance(error, asyncio.CancelledError) and (allowed or gated(self.span)):
+                self.span.record_exception(error, safe_exception(error))
+            description = safe_text(str(error)) if allowed else None
+            self.span.set_status(Status(StatusCode.ERROR, description or None))
         except Exception as exc:
             _failed("fail", exc)
         self._close(CANCELLED if isinstance(error, asyncio.CancelledError) else None)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import enum
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from logging import getLogger
+from typing import Any
 
 from opentelemetry.context import Context
 
@@ -97,3 +99,9 @@ def content_wanted(product: str, context: Context | None = None) -> bool:
         return _wanted(product, context) is True
     except Exception:
         return False
+
+
+def gated(span: Any) -> bool:
+    """Whether the gate follows `span`: then it makes exception events of frames alone where they must be."""
+    module = sys.modules.get("otel_zdr.sdk.span")
+    return module is not None and module.STATE in getattr(span, "__dict__", ())

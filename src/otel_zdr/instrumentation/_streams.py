@@ -20,6 +20,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from logging import getLogger
+from time import perf_counter
 from typing import Any
 
 from ._call import ABANDONED, INTERRUPTED, Call
@@ -34,6 +35,11 @@ class Observer:
 
     def __init__(self) -> None:
         self.broken = False
+
+    @property
+    def reads(self) -> bool:
+        """Whether items are looked at, not only timed."""
+        return type(self).chunk is not Observer.chunk
 
     def chunk(self, call: Call, item: Any) -> None:
         """One item, before the application gets it. Keep it cheap; keep no content unless
@@ -261,10 +267,15 @@ def generator(source: Iterator[Any], call: Call, observer: Observer) -> Generato
 
 def _generate(source: Iterator[Any], call: Call, observer: Observer) -> Generator[Any, Any, Any]:
     closer = getattr(source, "close", None)
-    see = observer.see
+    see, source = observer.see, iter(source)
     try:
         for item in source:
             see(call, item)
+            yield item
+            if not observer.reads:
+                break
+        for item in source:
+            call.touched = perf_counter()
             yield item
         call.end()
     except BaseException as exc:
@@ -285,10 +296,15 @@ async def _generate_async(
     source: AsyncIterator[Any], call: Call, observer: Observer
 ) -> AsyncGenerator[Any, Any]:
     closer = getattr(source, "aclose", None)
-    see = observer.see
+    see, source = observer.see, source.__aiter__()
     try:
         async for item in source:
             see(call, item)
+            yield item
+            if not observer.reads:
+                break
+        async for item in source:
+            call.touched = perf_counter()
             yield item
         call.end()
     except BaseException as exc:
@@ -371,9 +387,14 @@ async def lazy_async_generator(
         if item is not _NOTHING:
             see(call, item)
             yield item
-            async for item in source:
-                see(call, item)
-                yield item
+            if observer.reads:
+                async for item in source:
+                    see(call, item)
+                    yield item
+            else:
+                async for item in source:
+                    call.touched = perf_counter()
+                    yield item
         call.end()
     except BaseException as exc:
         call.fail(exc)

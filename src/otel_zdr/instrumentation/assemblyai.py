@@ -7,6 +7,9 @@ threads or tasks of the client, so the call stands on the client object and ever
 
 from __future__ import annotations
 
+import sys
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
 from logging import getLogger
@@ -30,11 +33,41 @@ def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: s
     return args[index] if len(args) > index else kwargs.get(name)
 
 
+# On a submitted job or group: nobody has waited for its end yet.
+_SUBMITTED = "_otel_zdr_submitted"
+
+
+class _Counted:
+    """Jobs whose end has been seen in this process, so that usage summed over spans counts each once.
+
+    Bounded; of a job that is forgotten a later look-up makes another span.
+    """
+
+    def __init__(self, limit: int = 1024) -> None:
+        self._limit = limit
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, identity: object) -> None:
+        if isinstance(identity, str):
+            with self._lock:
+                self._ids[identity] = None
+                while len(self._ids) > self._limit:
+                    self._ids.popitem(last=False)
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in self._ids
+
+
+_counted = _Counted()
+
+
 class _Transcribe:
     """`transcribe`, `submit` and their groups."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, *, submits: bool = False) -> None:
         self._telemetry = telemetry
+        self._submits = submits
 
     def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         config = _argument(args, kwargs, 1, "config") or instance.config
@@ -64,11 +97,52 @@ class _Transcribe:
         if call.wants_content:
             said = [response.text for response in responses]
             call.text_out("\n".join(part for part in said if part))
-        if failures or any(text(response.status) == "error" for response in responses):
+        statuses = [text(response.status) for response in responses]
+        for response, status in zip(responses, statuses, strict=True):
+            if status in ("completed", "error"):
+                _counted.add(response.id)
+        if failures or "error" in statuses:
             call.fail_as(_FAILED)
         else:
             call.end()
+        if self._submits:
+            setattr(result, _SUBMITTED, True)
         return result
+
+
+class _Wait(_Transcribe):
+    """`wait_for_completion` of what was submitted: a second span, with the job's usage."""
+
+    def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        # Within `transcribe` it is a part of that call, in whichever thread.
+        if not getattr(instance, _SUBMITTED, False):
+            return None
+        setattr(instance, _SUBMITTED, False)
+        jobs, _ = _jobs(instance)
+        return self._look_up(instance, text(getattr(_response(jobs[0]), "speech_model", None)))
+
+    def _look_up(self, owner: Any, model: str | None = None) -> Call | None:
+        client = getattr(owner, "_client", None) or getattr(getattr(owner, "_impl", None), "_client", None)
+        # A class method uses the client's global settings.
+        settings = getattr(client or sys.modules.get("assemblyai"), "settings", None)
+        return self._telemetry.begin(
+            semconv.SPEECH_TO_TEXT,
+            provider=_PROVIDER,
+            product=semconv.STT,
+            model=model,
+            server=server_of(settings.base_url) if settings is not None else None,
+        )
+
+
+class _LookUp(_Wait):
+    """`get_by_id` and its kin: the end of a job that perhaps another process has submitted."""
+
+    def begin(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
+        wanted = _argument(args, kwargs, 0, "transcript_id") or kwargs.get("transcript_ids")
+        names = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, list) else []
+        if names and all(name in _counted for name in names):
+            return None
+        return self._look_up(instance)
 
 
 def _jobs(result: Any) -> tuple[list[Any], list[Any]]:
@@ -264,10 +338,31 @@ class AssemblyAIInstrumentor(ClientInstrumentor):
 
     def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
         blocking, asynchronous = "assemblyai.prerecorded.v2.client", "assemblyai.prerecorded.v2.async_client"
-        transcribe = _Transcribe(telemetry)
-        for method in ("transcribe", "submit", "transcribe_group", "submit_group"):
-            patches.wrap(blocking, f"Transcriber.{method}", sync_call(transcribe))
-            patches.wrap(asynchronous, f"AsyncTranscriber.{method}", async_call(transcribe))
+        transcribe, submit = _Transcribe(telemetry), _Transcribe(telemetry, submits=True)
+        for method, operation in (
+            ("transcribe", transcribe),
+            ("submit", submit),
+            ("transcribe_group", transcribe),
+            ("submit_group", submit),
+        ):
+            patches.wrap(blocking, f"Transcriber.{method}", sync_call(operation))
+            patches.wrap(asynchronous, f"AsyncTranscriber.{method}", async_call(operation))
+        wait, look_up = _Wait(telemetry), _LookUp(telemetry)
+        for module, name, found in (
+            ("transcript", "Transcript", "get_by_id"),
+            ("transcript_group", "TranscriptGroup", "get_by_ids"),
+        ):
+            module = f"assemblyai.prerecorded.v2.{module}"
+            patches.wrap(module, f"{name}.wait_for_completion", sync_call(wait))
+            patches.wrap(module, f"{name}.wait_for_completion_async", _future_call(wait))
+            patches.wrap(module, f"{name}.{found}", sync_call(look_up))
+            patches.wrap(module, f"{name}.{found}_async", _future_call(look_up))
+        patches.wrap(
+            "assemblyai.prerecorded.v2.async_transcript",
+            "AsyncTranscript.wait_for_completion",
+            async_call(wait),
+        )
+        patches.wrap(asynchronous, "AsyncTranscriber.get_by_id", async_call(look_up))
         for method in ("transcribe_async", "transcribe_group_async"):
             patches.wrap(blocking, f"Transcriber.{method}", _future_call(transcribe))
 

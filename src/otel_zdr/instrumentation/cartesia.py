@@ -14,6 +14,7 @@ from ._call import INTERRUPTED, Call
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
+from ._read import fields
 from ._read import get as _get
 from ._speech import Speech, connection_ended, error_word, text, watch
 from ._stainless import settle
@@ -34,7 +35,7 @@ class _SpeechEvents(Observer):
     __slots__ = ()
 
     def chunk(self, call: Call, item: Any) -> None:
-        kind = _get(item, "type") or type(item).__name__.removesuffix("Event").lower()
+        kind = fields(item).get("type") or type(item).__name__.removesuffix("Event").lower()
         if kind == "error":
             call.response(request_id=_get(item, "request_id"))
             call.fail_as(_error_type(item))
@@ -242,10 +243,11 @@ class _Socket:
         contexts = _contexts(instance)
         if not contexts:
             return event
-        context = _get(event, "context_id")
+        found = fields(event)
+        context = found.get("context_id")
         # An error that names no context is the connection's.
         names = [context] if context in contexts else list(contexts) if context is None else []
-        kind = _get(event, "type")
+        kind = found.get("type")
         for name in names:
             call = contexts[name][0]
             if kind == "chunk":

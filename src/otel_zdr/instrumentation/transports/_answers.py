@@ -126,8 +126,7 @@ class Each(Observer):
         for document in self._lines.feed(item):
             if isinstance(document, dict):
                 self._inner.chunk(call, document)
-                if not call.wants_content:
-                    self.collects = True
+                self.collects = not call.wants_content
 
     def digest(self, call: Call) -> None:
         """Read what was collected; contained, as `see` is. From any thread, also while another collects."""
@@ -149,16 +148,23 @@ class Each(Observer):
         if self.broken:
             return
         end = block.rfind(b"\n") + 1
-        if self._digest is not None and self._lines.empty and end:
-            self._digest(call, block[:end])
+        if self._digest is not None and end:
+            start = 0
+            if not self._lines.empty:
+                start = block.find(b"\n") + 1
+                self._take(call, block[:start], None)
+            self._digest(call, block[start:end])
             block = block[end:]
             end = 0
         if end or len(block) > BATCH // 2:
-            for document in self._lines.feed(block, self._telling):
-                if isinstance(document, dict):
-                    self._inner.chunk(call, document)
+            self._take(call, block, self._telling)
         elif block:
             self.pieces.insert(0, block)
+
+    def _take(self, call: Call, data: bytes, telling: Telling | None) -> None:
+        for document in self._lines.feed(data, telling):
+            if isinstance(document, dict):
+                self._inner.chunk(call, document)
 
     def finish(self, call: Call) -> None:
         if self.pieces:

@@ -174,11 +174,11 @@ class _Speech:
         if found is None:
             return False
         call, spoken = found
-        at = message.find('"usage"')
-        if at < 0 or call.wants_content or '"status"' in message[at:]:
+        at = message.find('"usage"', -_TAIL)
+        if at < 0 or call.wants_content or message.find('"status"', at) >= 0:
             return False
         call.chunk()
-        spoken.usage(message[at + 7 : message.find("}", at) + 1])
+        spoken.usage(message[at + 7 :])
         return True
 
     def _forget(self, name: Any) -> None:
@@ -279,6 +279,7 @@ class _Transcription:
         return self._finishing
 
 
+_TAIL = 192  # the end of a message in which its usage stands, most often
 _CHUNK = re.compile(
     r'\s*\{\s*"result"\s*:\s*\{\s*"context_?[iI]d"\s*:\s*"([^"\\]*)"\s*,\s*"audio_?[cC]hunk"\s*:\s*\{'
 )

@@ -92,17 +92,20 @@ class Spoken(Observer):
             self._words.extend(_words(pick(answer, "timestampInfo")))
 
     def digest(self, call: Call, lines: bytes) -> None:
-        """The usage in many lines. Each is mostly audio, so they are cut at the key and not parsed."""
-        _, *tails = lines.split(b'"usage"')
-        for tail in tails:
-            self.usage(tail[: tail.find(b"}") + 1])
-        if len(tails) < lines.count(b"\n"):
-            for line in lines.splitlines():
-                if b'"usage"' not in line and b'"error"' in line:
-                    self.chunk(call, skim(line))
+        """The usage in many lines. Each is mostly audio, so only the ends are looked at and none is parsed."""
+        find, start = lines.find, 0
+        while (end := find(b"\n", start)) >= 0:
+            at = find(_USAGE, max(start, end - _TAIL), end)
+            if at < 0:
+                at = find(_USAGE, start, end)
+            if at >= 0:
+                self.usage(lines[at + len(_USAGE) : end])
+            elif lines.startswith(b'{"error"', start):
+                self.chunk(call, skim(lines[start:end]))
+            start = end + 1
 
     def usage(self, said: bytes | str) -> None:
-        """What stands between the key and the first closing brace: `: {…}`."""
+        """What follows the key, up to the end of the line: `: {…}` and whatever stands behind it."""
         known = _usages.get(said)
         if known is None:
             known = _read_usage(said)
@@ -122,6 +125,8 @@ class Spoken(Observer):
             call.text_out(" ".join(self._words))
 
 
+_USAGE = b'"usage"'
+_TAIL = 192  # the end of a line in which its usage stands, most often
 _usages: dict[bytes | str, tuple[int | None, Any]] = {}
 
 
@@ -129,7 +134,7 @@ def _read_usage(said: bytes | str) -> tuple[int | None, Any]:
     if isinstance(said, str):
         said = said.encode()
     colon, _, document = said.partition(b":")
-    usage = None if colon.strip() else parse(document)
+    usage = None if colon.strip() else parse(document[: document.find(b"}") + 1])
     return count(pick(usage, "processedCharactersCount")), pick(usage, "modelId")
 
 

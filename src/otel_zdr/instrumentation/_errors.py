@@ -1,0 +1,71 @@
+"""Texts of errors for calls whose content may go out: without what gives access.
+
+A provider's error repeats what was sent, and with it signed URLs and keys. Those stay out of telemetry
+whatever the policy says.
+"""
+
+from __future__ import annotations
+
+import re
+import traceback
+from typing import Any
+
+REMOVED = "[removed]"
+
+# The scheme and host of a URL, its credentials, its path, and its query and fragment
+_URL = re.compile(r"""\b(\w[\w+.-]*://)([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?""")
+# What follows a word that announces a secret
+_ANNOUNCED = re.compile(
+    r"""(?i)\b(authorization|bearer|basic|token|(?:x-|xi-)?api[-_ ]?key|secret|signature|password|credential)"""
+    r"""(["']?\s*[:=]\s*["']?|\s+)(?:(?:bearer|basic|token)\s+)?[^\s"',;&)}\]]*[^\s"',;&.)}\]]"""
+)
+# A run that is no word: long, of letters and digits mixed, as keys, tokens and base64 are
+_TOKEN = re.compile(r"(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}", re.ASCII)
+# Keys that vendors mark as such
+_MARKED = re.compile(r"\b(?:sk|gsk|pk|rk|xai|key|ww|eyJ)[-_][\w.*-]{4,}|\beyJ[\w-]{4,}\.[\w.-]+")
+
+
+def safe_text(text: str) -> str:
+    """`text` without queries, fragments and credentials of URLs, and without anything shaped like a key."""
+    text = _URL.sub(_without_query, text)
+    text = _ANNOUNCED.sub(_announcement, text)
+    text = _MARKED.sub(REMOVED, text)
+    return _TOKEN.sub(REMOVED, text)
+
+
+def _without_query(found: re.Match[str]) -> str:
+    scheme, _, place, query = found.groups()
+    return f"{scheme}{place}{'?' + REMOVED if query else ''}"
+
+
+def _announcement(found: re.Match[str]) -> str:
+    word, between = found[1], found[2]
+    if between.isspace() and not any(c.isdigit() for c in found[0]):
+        return found[0]  # prose: "the token is missing"
+    return f"{word}{between}{REMOVED}"
+
+
+def safe_exception(error: BaseException) -> dict[str, Any]:
+    """Attributes of an exception event in place of the SDK's own: message and stack trace without secrets."""
+    attributes: dict[str, Any] = {"exception.message": safe_text(str(error))}
+    formatted = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    for text in sorted(_texts(error), key=len, reverse=True):
+        formatted = formatted.replace(text, safe_text(text))
+    attributes["exception.stacktrace"] = formatted
+    return attributes
+
+
+def _texts(error: BaseException) -> set[str]:
+    """The texts of an exception and of those it came from."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        current = left.pop()
+        if current is None or id(current) in seen or len(seen) > 64:
+            continue
+        seen.add(id(current))
+        found.add(str(current))
+        found.update(getattr(current, "__notes__", ()))
+        left += [current.__cause__, current.__context__, *getattr(current, "exceptions", ())]
+    return {text for text in found if text}
