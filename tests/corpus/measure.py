@@ -168,5 +168,5 @@ def anywhere(values: Iterable[Any]) -> str:
 
 def still_stands(kind: str, marker: str, text: str) -> bool:
     if kind == "usage":
-        return re.search(rf"(?<![\w.]){marker}(?![\w.])", text) is not None
+        return re.search(rf"(?<![\w.]){marker}(?:\.0)?(?![\w.])", text) is not None
     return re.search(rf"(?<![\w-]){re.escape(marker)}(?![\w-])", text) is not None

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).with_name("recorded")
+#: Instrumentations that the first recordings do not have.
+MORE = Path(__file__).with_name("recorded_more")
 #: OTLP's span kinds; index with ``Span.kind``.
 KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
 
@@ -128,12 +130,13 @@ class Recording:
     folder: str
     name: str
     planted: list[str]
+    root: Path = ROOT
 
     def __str__(self) -> str:
         return f"{self.folder}/{self.name}"
 
     def _load(self, signal: str) -> dict[str, Any]:
-        path = ROOT / self.folder / f"{self.name}.{signal}.json"
+        path = self.root / self.folder / f"{self.name}.{signal}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def spans(self) -> Iterator[Span]:
@@ -155,14 +158,14 @@ class Recording:
             yield from _measurements(resource, schema, scope, raw)
 
 
-def recordings(*folders: str) -> list[Recording]:
+def recordings(*folders: str, root: Path = ROOT) -> list[Recording]:
     """The scenarios of the given folders, or of all, in a fixed order."""
     found = []
-    for meta in sorted(ROOT.glob("*/*.meta.json")):
+    for meta in sorted(root.glob("*/*.meta.json")):
         if not folders or meta.parent.name in folders:
             planted = [item["canary"] for item in json.loads(meta.read_text(encoding="utf-8"))["planted"]]
             name = meta.name.removesuffix(".meta.json")
-            found.append(Recording(meta.parent.name, name, planted))
+            found.append(Recording(meta.parent.name, name, planted, root))
     return found
 
 
