@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry._logs import LogRecord
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -24,7 +26,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace.status import Status, StatusCode
 
 import otel_zdr
-from otel_zdr.testing import assert_no_content
+from otel_zdr.testing import CapturingLogExporter, assert_no_content
 from otel_zdr.workspaces import ambient
 
 EVERYTHING = otel_zdr.Settings()
@@ -495,3 +497,67 @@ def test_a_parent_that_a_vendor_wraps_still_says_whom_its_children_are_for(make_
     otel_zdr.install(RETAINING)
     assert leaked(run("studio"), text)
     assert not leaked(run("clinic"), text)
+
+
+# --- log records that processors write into ------------------------------------------------------
+
+
+def _record_body(item: Any, text: str) -> None:
+    item.log_record.body = text
+
+
+def _record_attribute(item: Any, text: str) -> None:
+    item.log_record.attributes._dict["note"] = text
+
+
+def _record_attributes(item: Any, text: str) -> None:
+    item.log_record.attributes = {**item.log_record.attributes, "note": text}
+
+
+def _record_resource(item: Any, text: str) -> None:
+    item.resource = Resource({"note": text})
+
+
+def _record_scope(item: Any, text: str) -> None:
+    item.instrumentation_scope = InstrumentationScope(text)
+
+
+class RecordWriter(LogRecordProcessor):
+    def __init__(self, write: Callable[[Any, str], None], text: str) -> None:
+        self.write, self.text = write, text
+
+    def on_emit(self, log_record: Any) -> None:
+        self.write(log_record, self.text)
+
+    def shutdown(self) -> None:
+        pass
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("settings", [EVERYTHING, RETAINING])
+@pytest.mark.parametrize(
+    "write", [_record_body, _record_attribute, _record_attributes, _record_resource, _record_scope]
+)
+def test_what_a_processor_writes_into_a_log_record_meets_the_second_wall(
+    write: Callable[[Any, str], None], settings: Any
+) -> None:
+    def run() -> Any:
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(RecordWriter(write, text))
+        exporter = CapturingLogExporter()
+        batch = BatchLogRecordProcessor(exporter)
+        provider.add_log_record_processor(batch)
+        given = {"workspace.id": "clinic", "gen_ai.usage.input_tokens": 7}
+        provider.get_logger("t").emit(LogRecord(attributes=given))
+        batch.force_flush()
+        provider.shutdown()
+        return exporter
+
+    text = made_now()
+    assert leaked(run().data, text)
+    otel_zdr.install(settings)
+    exporter = run()
+    assert not leaked(exporter.data, text)
+    assert b"gen_ai.usage.input_tokens" in exporter.data

@@ -102,7 +102,7 @@ def patched_encode_logs(original: Callable[..., Any]) -> Callable[..., Any]:
         clean = []
         for item in batch:
             try:
-                passed = log.has_passed(item.log_record)
+                passed = log.has_passed(item)
             except Exception as error:
                 failure.note("encoder", error)
                 passed = False

@@ -21,9 +21,10 @@ from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
-from otel_zdr.sdk.storage import RedactingAttributes, WatchingAttributes, set_value
+from otel_zdr.sdk.storage import RedactingAttributes, StoredValues, WatchingAttributes, set_value
 
 PASSED = "_otel_zdr_passed"
+_WITH_IT = "_otel_zdr_with_it"
 _NO_CONTEXT = Context()
 
 
@@ -195,6 +196,7 @@ def _redact_written(written: Any, state: LogState) -> None:
             state.facts.clean if state.facts else shared.clean_resource(state.gate, written.resource)
         )
         written.instrumentation_scope = shared.scope_of(state.gate, written.instrumentation_scope)
+        record.__dict__[_WITH_IT] = (written.resource, written.instrumentation_scope)
         _finish(record, state)
     except Exception as error:
         _skeletonise(written, state, error)
@@ -257,14 +259,25 @@ class _Source:
 def mark_passed(record: Any) -> None:
     """Remember which parts of a record passed the gate."""
     record._otel_zdr_passed = (record.attributes, record.body, record.event_name, record.severity_text)
+    stored = getattr(record.attributes, "_dict", None)
+    if type(stored) is StoredValues:
+        stored.touched = False
 
 
-def has_passed(record: Any) -> bool:
-    """Whether this record, with these very parts, came out of the gate."""
+def has_passed(item: Any) -> bool:
+    """Whether the record of this item came out of the gate with these very parts."""
+    record = item.log_record
     passed = getattr(record, PASSED, None)
     if passed is None:
         return False
     attributes, body, event_name, severity_text = passed
+    with_it = getattr(record, _WITH_IT, None)
+    if with_it is not None and (
+        with_it[0] is not item.resource or with_it[1] is not item.instrumentation_scope
+    ):
+        return False
+    if getattr(getattr(attributes, "_dict", None), "touched", False):
+        return False
     return (
         body is record.body
         and event_name is record.event_name
@@ -312,6 +325,7 @@ def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
         if untouched:
             original(self, record, **parts)
         elif written is not None:
+            written.log_record.__dict__[_WITH_IT] = (written.resource, written.instrumentation_scope)
             original(self, written)
         if identity.seen.pending:
             identity.seen.announce_pending()
