@@ -52,11 +52,11 @@ class CleanEvent(Event):
     def is_intact(self) -> bool:
         """Whether its parts are those the gate gave it: vendors replace them in place."""
         name, attributes, count = self.made
-        return self._name is name and self._attributes is attributes and len(attributes) == count
+        return self._name is name and self._attributes is attributes and len(attributes or ()) == count
 
     def __init__(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
         super().__init__(name, attributes, timestamp)
-        self.made = (name, attributes, len(attributes))
+        self.made = (name, attributes, len(attributes or ()))
 
 
 class CleanLink(Link):
@@ -661,7 +661,7 @@ def _verify(span: Any, state: SpanState) -> None:
     for name, clean_item in (("_events", _clean_event), ("_links", _clean_link)):
         storage = getattr(span, name)
         made = CleanEvent if name == "_events" else CleanLink
-        if not all([type(item) is made and item.is_intact() for item in storage._dq]):
+        if not all(type(item) is made and item.is_intact() for item in storage._dq):
             cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
             cleaned.dropped = storage.dropped
             for item in storage:
