@@ -17,23 +17,20 @@ from otel_zdr.collector.keys import FIGURES, KEPT, ODD, PLAIN, Keys
 from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
 
 _TEXTUAL = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
-#: Removed keys of these are not worth their place in the file: the long look at unlisted keys drops them too.
-_RARE = (
+#: Beginnings of removed keys that are common enough to be worth their place in the file; the look at unlisted
+#: keys drops the others all the same.
+_COMMON = (
+    *("gen_ai.input", "gen_ai.output", "gen_ai.prompt", "gen_ai.completion", "gen_ai.system_instructions"),
     *(
-        "crewai.",
-        "lk.",
-        "mcp.",
-        "microsoft.",
-        "haystack.",
-        "adk.",
-        "flue.",
-        "sentry.",
-        "grpc.",
-        "guard.",
-        "vcs.",
+        "gen_ai.tool.",
+        "gen_ai.conversation",
+        "gen_ai.request.",
+        "gen_ai.content",
+        "gen_ai.user",
+        "gen_ai.agent.d",
     ),
-    *("gen_ai.framework.", "gen_ai.guardrail.", "gen_ai.openai.", "gen_ai.browser.", "gen_ai.crawl."),
-    *("gen_ai.computer_use.", "gen_ai.voice.", "gen_ai.memory.", "gen_ai.action.", "gen_ai.reranker."),
+    *("input.", "output.", "llm.", "exception.", "error.", "http.", "url.", "net", "db.", "user", "client."),
+    *("enduser.", "session.", "thread.", "traceloop.", "langfuse.observation.", "code.", "message"),
 )
 _NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER)
 
@@ -46,7 +43,7 @@ def clean_ordinary(
     dropped, new, kept = f'{cache}["dropped"]', f'{cache}["new"]', f'{cache}["kept"]'
     plain = {key for shape in (*_TEXTUAL, *_NUMERIC) for key in keys.by_shape.get(shape, ())}
     numeric = {key for shape in _NUMERIC for key in keys.by_shape.get(shape, ())}
-    never = {key for key in keys.dropped if not key.startswith(_RARE)} | (set() if trusted else set(EVIDENCE))
+    never = {key for key in keys.dropped if key.startswith(_COMMON)} | (set() if trusted else set(EVIDENCE))
     yield f"set({raw}, {target})"
     yield f"set({dropped}, {raw})"
     yield f"keep_keys({dropped}, {texts(never)})"
