@@ -136,7 +136,7 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
         state.served = eligibility.served_in(record.context)
     attributes = _clean_attributes(state, raw_attributes, None)
     debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
-    made.attributes = attributes  # type: ignore[assignment]
+    made.attributes = attributes
     _finish(made, state)
     return written
 

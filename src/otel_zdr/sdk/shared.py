@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationInfo, InstrumentationScope
@@ -169,9 +169,9 @@ def info_of(scope: InstrumentationScope | None) -> InstrumentationInfo | None:
     if scope is None:
         return None
     # Not through its constructor, which warns of its deprecation on every call.
-    info = InstrumentationInfo.__new__(InstrumentationInfo)
+    info: Any = InstrumentationInfo.__new__(InstrumentationInfo)
     info._name, info._version, info._schema_url = scope.name, scope.version or "", scope.schema_url
-    return info
+    return info  # type: ignore[no-any-return]
 
 
 EMPTY_INFO = info_of(EMPTY_SCOPE)

@@ -226,9 +226,13 @@ def _identify(
         _inherit(state, trace_api.get_current_span(context), parent)
     if state.verdict != identity.UNDER_ZDR:
         state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
-    if holding.policy.products_matter and state.verdict != identity.UNDER_ZDR and attributes:
-        if eligibility.is_product_under_zdr(holding, attributes):
-            state.verdict = identity.UNDER_ZDR
+    if (
+        holding.policy.products_matter
+        and attributes
+        and state.verdict != identity.UNDER_ZDR
+        and eligibility.is_product_under_zdr(holding, attributes)
+    ):
+        state.verdict = identity.UNDER_ZDR
     if state.verdict == identity.UNDER_ZDR:
         state.redactor = holding.redactor_for(state.everyone)
 
@@ -624,9 +628,9 @@ def _stamp(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
     if key in attributes or state.stamp is None:
         return
-    stamp = state.stamp
+    stamp: Any = state.stamp
     if state.verdict == identity.UNDER_ZDR:
-        stamp = state.redactor.attribute(key, stamp, {})  # type: ignore[assignment]
+        stamp = state.redactor.attribute(key, stamp, {})
         if stamp is REMOVED:
             return
     set_value(attributes, key, stamp)
@@ -701,13 +705,13 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
     if not state.name_stands:
         name = rebuilt_span_name(kind, clean)
         _count(state, "free_text")
-    attributes = BoundedAttributes(None, None, immutable=True)
+    attributes: Any = BoundedAttributes(None, None, immutable=True)
     attributes._dict = clean
     attributes.dropped = item.dropped_attributes
-    events = BoundedList(None)
+    events: BoundedList[Any] = BoundedList(None)
     events.extend([_clean_event(state, event) for event in item.events])
     events.dropped = item.dropped_events
-    links = BoundedList(None)
+    links: BoundedList[Any] = BoundedList(None)
     links.extend([kept for link in item.links if (kept := _clean_link(state, link)) is not None])
     links.dropped = item.dropped_links
     copy = ReadableSpan(
@@ -1022,13 +1026,16 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
 
 def _detach(readable: Any) -> None:
     """An ended span needs no watching: let go of the state, which queues would keep."""
-    attributes = readable._attributes
-    if type(attributes) is RedactingAttributes or type(attributes) is WatchingAttributes:
+    attributes: Any = readable._attributes
+    kind: type = type(attributes)
+    if kind is RedactingAttributes or kind is WatchingAttributes:
         attributes.__dict__.pop("state", None)
         attributes.__dict__.pop("shadow", None)
         attributes.__class__ = BoundedAttributes
+    storage: Any
     for storage in (readable._events, readable._links):
-        if isinstance(storage, RedactingEvents):
+        kind = type(storage)
+        if issubclass(kind, RedactingEvents):
             storage.__dict__.pop("state", None)
             storage.__dict__.pop("shadow", None)
             storage.__class__ = BoundedList

@@ -82,7 +82,8 @@ class RedactingAttributes(BoundedAttributes):
             set_value(stored, key, tuple(clean) if type(clean) is list else clean)
 
     def _set_items(self, attributes: Mapping[str, Any]) -> None:
-        for key, value in dict(attributes).items():
+        values: dict[Any, Any] = dict(attributes)
+        for key, value in values.items():
             self[key] = value
 
     def __delitem__(self, key: str) -> None:
@@ -186,7 +187,7 @@ class StoredValues(dict[str, Any]):
         self.touched = True
         return super().setdefault(key, default)
 
-    def __ior__(self, other: Any) -> Any:
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
         self.touched = True
         return super().__ior__(other)
 
