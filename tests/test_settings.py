@@ -185,7 +185,9 @@ def test_identifiers_may_be_kept_and_content_may_not() -> None:
 
 def test_kept_keys_and_names_survive_if_they_have_the_shape(make_pipeline: Any) -> None:
     """What the operator lists stays, still token-shaped."""
-    otel_zdr.install(Settings(keep_keys=("acme.room", "acme.shop.*", "user.id"), keep_names=("acme.*", "job")))
+    otel_zdr.install(
+        Settings(keep_keys=("acme.room", "acme.shop.*", "user.id"), keep_names=("acme.*", "job"))
+    )
     p = make_pipeline()
     made = canary()
     name = "".join(["acme.", "checkout"])

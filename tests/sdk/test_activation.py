@@ -102,7 +102,9 @@ def test_zero_code_activation_cleans_all_three_signals(sink: Receiver, tmp_path:
     assert "zero data retention is on" in result.done.stderr
 
 
-def test_without_a_workspace_under_zdr_the_same_application_is_exported_raw(sink: Receiver, tmp_path: Path) -> None:
+def test_without_a_workspace_under_zdr_the_same_application_is_exported_raw(
+    sink: Receiver, tmp_path: Path
+) -> None:
     """The positive control: the canary stands in all three signals."""
     result = run(sink, tmp_path, APP, environment={**ZDR, "OTEL_ZDR_WORKSPACES": "none"})
     assert result.done.returncode == 0, result.done.stderr
@@ -121,7 +123,15 @@ def test_without_a_workspace_under_zdr_the_same_application_is_exported_raw(sink
         {"OTEL_PYTHON_DISTRO": "zrd "},
         {"OTEL_PYTHON_DISTRO": "zdr", "OTEL_PYTHON_CONFIGURATOR": "zrd"},
     ],
-    ids=["stock", "unset", "distro only", "configurator only", "upper case", "misspelt distro", "misspelt both"],
+    ids=[
+        "stock",
+        "unset",
+        "distro only",
+        "configurator only",
+        "upper case",
+        "misspelt distro",
+        "misspelt both",
+    ],
 )
 def test_whatever_distro_was_chosen_or_misspelt_the_launcher_leaks_nothing(
     sink: Receiver, tmp_path: Path, environment: dict[str, str]
@@ -149,7 +159,9 @@ def test_without_the_launcher_one_variable_is_enough(sink: Receiver, tmp_path: P
     assert result.is_clean()
 
 
-def test_without_any_variable_and_without_the_launcher_nothing_is_touched(sink: Receiver, tmp_path: Path) -> None:
+def test_without_any_variable_and_without_the_launcher_nothing_is_touched(
+    sink: Receiver, tmp_path: Path
+) -> None:
     """The positive control of way (c): the hook does nothing unless it is asked to."""
     result = run(sink, tmp_path, OWN_PROVIDER, sys.executable)
     assert result.canary.encode() in sink.of("traces")
@@ -190,7 +202,9 @@ def test_a_bad_setting_never_means_capture(
 def test_refuse_ends_the_process_on_a_bad_setting(sink: Receiver, tmp_path: Path, launcher: bool) -> None:
     """``OTEL_ZDR_ON_FAILURE=refuse``."""
     environment = {**ZDR, "OTEL_ZDR_UNIDENTIFIED": "maybe", "OTEL_ZDR_ON_FAILURE": "Refuse "}
-    result = run(sink, tmp_path, OWN_PROVIDER, *(() if launcher else (sys.executable,)), environment=environment)
+    result = run(
+        sink, tmp_path, OWN_PROVIDER, *(() if launcher else (sys.executable,)), environment=environment
+    )
     assert result.done.returncode != 0
     assert "OTEL_ZDR_UNIDENTIFIED" in result.done.stderr
     assert not sink.data
@@ -300,7 +314,17 @@ def test_a_preloading_gunicorn_is_covered(sink: Receiver, tmp_path: Path, covere
     if covered:
         env["OTEL_ZDR_WORKSPACES"] = "*"
     server = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "--preload", "-w", "2", "-b", f"127.0.0.1:{port}", "wsgi:application"],
+        [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "--preload",
+            "-w",
+            "2",
+            "-b",
+            f"127.0.0.1:{port}",
+            "wsgi:application",
+        ],
         env=env,
         cwd=tmp_path,
         stderr=subprocess.DEVNULL,
@@ -365,5 +389,3 @@ def test_nothing_the_application_sees_changes_when_the_package_is_only_installed
     """Importing the package installs nothing."""
     result = run(sink, tmp_path, "import otel_zdr\n" + OWN_PROVIDER, sys.executable)
     assert result.canary.encode() in sink.of("traces")
-
-

@@ -74,7 +74,13 @@ class Replayed:
             context = trace_api.set_span_in_context(trace_api.NonRecordingSpan(parent))
         links = [
             Link(
-                SpanContext(link.trace_id, link.span_id, True, TraceFlags(1), TraceState.from_header([link.trace_state])),
+                SpanContext(
+                    link.trace_id,
+                    link.span_id,
+                    True,
+                    TraceFlags(1),
+                    TraceState.from_header([link.trace_state]),
+                ),
                 link.attributes,
             )
             for link in item.links
@@ -117,7 +123,9 @@ class Replayed:
 
     def _measurement(self, item: replay.Measurement) -> None:
         reader = PeriodicExportingMetricReader(self.metrics, export_interval_millis=3_600_000)
-        provider = MeterProvider(metric_readers=[reader], resource=self._resource(item), shutdown_on_exit=False)
+        provider = MeterProvider(
+            metric_readers=[reader], resource=self._resource(item), shutdown_on_exit=False
+        )
         meter = provider.get_meter(item.scope.name, item.scope.version, item.scope.schema_url)
         if item.kind.lower().endswith("histogram"):
             histogram = meter.create_histogram(item.instrument, item.unit, item.description)
@@ -126,7 +134,9 @@ class Replayed:
         elif item.kind == "gauge":
             meter.create_gauge(item.instrument, item.unit, item.description).set(item.value, item.attributes)
         elif item.monotonic:
-            meter.create_counter(item.instrument, item.unit, item.description).add(item.value, item.attributes)
+            meter.create_counter(item.instrument, item.unit, item.description).add(
+                item.value, item.attributes
+            )
         else:
             counter = meter.create_up_down_counter(item.instrument, item.unit, item.description)
             counter.add(item.value, item.attributes)

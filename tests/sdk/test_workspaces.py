@@ -12,7 +12,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-from opentelemetry import baggage, context as context_api
+from opentelemetry import baggage
+from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -66,7 +67,9 @@ def test_numbers_are_ids_as_text(probe: Probe) -> None:
     assert probe.is_raw(attributes={"workspace.id": 8})
 
 
-@pytest.mark.parametrize("value", [b"studio", True, {"id": "studio"}, "", "  ", "x" * 300, [], [b"studio"], None])
+@pytest.mark.parametrize(
+    "value", [b"studio", True, {"id": "studio"}, "", "  ", "x" * 300, [], [b"studio"], None]
+)
 def test_what_is_no_id_is_unidentified(probe: Probe, value: Any) -> None:
     """An unreadable id never identifies; the default redacts."""
     attributes = {} if value is None else {"workspace.id": value}
@@ -161,7 +164,12 @@ def test_a_workspace_written_first_is_not_evicted_by_the_attribute_limit(probe: 
 def test_content_does_not_use_up_the_attribute_limits(probe: Probe) -> None:
     """A thousand content attributes leave the usage that was written before and after them."""
     span = probe.tracer.start_span(
-        "x", attributes={"workspace.id": "clinic", "gen_ai.usage.input_tokens": 1111, **{f"app.{i}": "a b" for i in range(500)}}
+        "x",
+        attributes={
+            "workspace.id": "clinic",
+            "gen_ai.usage.input_tokens": 1111,
+            **{f"app.{i}": "a b" for i in range(500)},
+        },
     )
     for index in range(500):
         span.set_attribute(f"late.{index}", "a b")
@@ -201,7 +209,9 @@ def test_baggage_tightens() -> None:
     for key in ("tenant", "workspace.id"):
         context = baggage.set_baggage(key, "clinic")
         assert not probe.is_raw(context=context, attributes={"workspace.id": "studio"})
-    assert probe.is_raw(context=baggage.set_baggage("tenant", "studio"), attributes={"workspace.id": "atelier"})
+    assert probe.is_raw(
+        context=baggage.set_baggage("tenant", "studio"), attributes={"workspace.id": "atelier"}
+    )
 
 
 def test_a_remote_parent_identifies_nobody(probe: Probe) -> None:
@@ -406,9 +416,7 @@ def test_a_hundred_tasks_that_switch_workspaces_do_not_bleed(probe: Probe) -> No
                 with probe.tracer.start_as_current_span("y", attributes={"app.note": child}):
                     await asyncio.sleep(random.random() / 100)
         data = probe.exporter.data
-        for text in (made, child):
-            if (text.encode() in data) is not raw:
-                wrong.append(workspace)
+        wrong.extend(workspace for text in (made, child) if (text.encode() in data) is not raw)
 
     async def use() -> None:
         await asyncio.gather(*(work(index) for index in range(100)))

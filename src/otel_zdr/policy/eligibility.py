@@ -210,9 +210,7 @@ def _through_inworld(
         if len(by_status) == 1 and _is_proof(product, proven, said):
             retained = frozenset.intersection(
                 *(
-                    promise.retained_classes(
-                        product, row.provider or promise.INWORLD, own=proven is not None
-                    )
+                    promise.retained_classes(product, row.provider or promise.INWORLD, own=proven is not None)
                     for row in rows
                 )
             )

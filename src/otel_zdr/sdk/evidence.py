@@ -60,7 +60,13 @@ _MAX_PATTERNS = 2048
 
 
 def mark(
-    gate: Gate, attributes: dict[str, Any], removed: dict[str, int], signal: str, *, failed: bool, product: str = ""
+    gate: Gate,
+    attributes: dict[str, Any],
+    removed: dict[str, int],
+    signal: str,
+    *,
+    failed: bool,
+    product: str = "",
 ) -> None:
     """Write the evidence of one item into its cleaned ``attributes`` and add it to the totals.
 

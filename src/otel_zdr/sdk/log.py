@@ -97,7 +97,11 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
     if above is not None and above.verdict == identity.UNDER_ZDR:
         state.verdict = identity.UNDER_ZDR
         return
-    if holding.policy.products_matter and attributes and eligibility.is_product_under_zdr(holding, attributes):
+    if (
+        holding.policy.products_matter
+        and attributes
+        and eligibility.is_product_under_zdr(holding, attributes)
+    ):
         state.verdict = identity.UNDER_ZDR
         return
     decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)

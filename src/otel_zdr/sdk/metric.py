@@ -324,7 +324,9 @@ def _skeleton(holding: gate.Gate, item: Any, passed: bool) -> ResourceMetrics:
         for metric in part.metrics:
             try:
                 if passed or holding.redactor.knows_instrument(metric.name):
-                    points = [_skeleton_point(holding, metric.name, point) for point in metric.data.data_points]
+                    points = [
+                        _skeleton_point(holding, metric.name, point) for point in metric.data.data_points
+                    ]
                     data = replace(metric.data, data_points=points)
                     metrics.append(replace(metric, description="", unit="", data=data))
             except Exception as error:

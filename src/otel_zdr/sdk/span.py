@@ -900,7 +900,9 @@ def patched_start_span(original: Callable[..., Any]) -> Callable[..., Any]:
         span = original(self, name, context, kind, attributes, *args, **kwargs)
         if type(span) is trace_api.NonRecordingSpan:
             holding = gate.current
-            if holding is not None and not (holding.closed or holding.policy.everything or holding.policy.nothing):
+            if holding is not None and not (
+                holding.closed or holding.policy.everything or holding.policy.nothing
+            ):
                 _remember_unrecorded(span, holding, self, attributes, context)
         return span
 
@@ -1213,7 +1215,9 @@ def _exception_event(
     _count(state, "error_text")
     if attributes:
         clean.update(state.redactor.attributes(attributes, state.removed, state.server))
-    return CleanEvent("exception", of_clean_values(span._limits.max_event_attributes, clean, immutable=True), timestamp)
+    return CleanEvent(
+        "exception", of_clean_values(span._limits.max_event_attributes, clean, immutable=True), timestamp
+    )
 
 
 class _Capture:

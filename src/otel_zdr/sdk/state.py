@@ -91,7 +91,9 @@ class ItemState:
     def learn(self, key: str, value: object) -> bool:
         """Take in what an attribute says of workspace or product. True: known not to be under ZDR."""
         if key not in self.gate.workspace_keys:
-            if self.verdict != identity.UNDER_ZDR and eligibility.is_product_under_zdr(self.gate, {key: value}):
+            if self.verdict != identity.UNDER_ZDR and eligibility.is_product_under_zdr(
+                self.gate, {key: value}
+            ):
                 self.tighten()
             return self.verdict == identity.OPEN
         named = identify(value)

@@ -79,7 +79,8 @@ class RedactingAttributes(BoundedAttributes):
                 if not stored:
                     return
                 del stored[next(iter(stored))]
-            set_value(stored, key, tuple(clean) if type(clean) is list else clean)
+            kept: Any = clean
+            set_value(stored, key, tuple(kept) if type(kept) is list else kept)
 
     def _set_items(self, attributes: Mapping[str, Any]) -> None:
         values: dict[Any, Any] = dict(attributes)
