@@ -13,6 +13,9 @@ PYTEST_ARGS ?=
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11 python3.10 python3.14; do \
 	  "$$name" -c 'import sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$$name" && break; done)
 
+# So that the workers of a parallel run collect the same tests in the same order.
+export PYTHONHASHSEED := 0
+
 .PHONY: demo test lint bench collector clean missing
 .DEFAULT_GOAL := demo
 
