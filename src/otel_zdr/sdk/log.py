@@ -5,6 +5,7 @@ The caller's own record is never edited: what goes on is a new record with clean
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -332,7 +333,8 @@ def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
             written.log_record.__dict__[_WITH_IT] = (written.resource, written.instrumentation_scope)
             original(self, written)
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return emit
 

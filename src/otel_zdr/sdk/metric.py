@@ -8,6 +8,7 @@ measurement of every provider goes through.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -187,7 +188,8 @@ def patched_measurement_init(original: Callable[..., None]) -> Callable[..., Non
             object.__setattr__(self, "attributes", None)
             self.__dict__[_VERDICT] = _CLEAN if _is_known_safely(self) else _DROPPED
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return __init__
 

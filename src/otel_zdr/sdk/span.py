@@ -6,6 +6,7 @@ was open before the gate is taken under it at the next of them.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -853,7 +854,8 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             _start_skeleton(self, holding, original, kwargs, error)
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return __init__
 
@@ -974,7 +976,8 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
                 _skeletonise(self, state, error)
         original(self, end_time)
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return end
 

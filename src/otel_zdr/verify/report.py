@@ -261,7 +261,10 @@ class Report:
         for point in metric.points:
             if type(point.value) is not int or not 0 <= point.value < 2**63:
                 continue
-            names = [_text(point.attributes.get(key)) for key in evidence.METRIC_ATTRIBUTES]
+            names = [
+                _text(point.attributes.get(key))
+                for key in (evidence.CLASS, evidence.SIGNAL, evidence.PRODUCT)
+            ]
             # Cumulative points of a series share their start, and the highest counts; delta points do not.
             series = (hash(resource), point.start, *names)
             if series in self._series or len(self._series) < 100 * _MAX_GROUPS:
