@@ -83,8 +83,12 @@ def test_show_answers_for_an_item_of_several_workspaces(
 
 
 def test_show_without_a_file_is_about_this_environment(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, policy: Path, tmp_path: Path
 ) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"x" * 32)
+    secret.chmod(0o600)
+    monkeypatch.setenv("OTEL_ZDR_KEY_SECRET_FILE", str(secret))
     monkeypatch.setenv("OTEL_ZDR_WORKSPACES", "clinic")
     _, output, _ = run(capsys, "show")
     assert "clinic  under ZDR" in output
