@@ -63,14 +63,12 @@ def hold_one(state: ItemState, key: Any, value: Any) -> None:
 
 
 def describe(state: ItemState, attributes: dict[str, Any], max_length: int | None = None) -> None:
-    """Write product and coverage into an item's cleaned attributes; give back what is provably not eligible.
+    """Write product and coverage into an item's cleaned attributes; give back what is proven not eligible.
 
     ``max_length``: the SDK's limit for attribute values, in characters.
     """
     held, state.held = state.held, None
-    found = eligibility.judge(
-        attributes, state.gate.inworld_hosts, server=state.server, served=state.served
-    )
+    found = eligibility.judge(attributes, state.gate.inworld_hosts, server=state.server, served=state.served)
     if found is None:
         return
     state.product = found.product
@@ -81,7 +79,9 @@ def describe(state: ItemState, attributes: dict[str, Any], max_length: int | Non
             put(attributes, COVERAGE_REASON, found.reason)
     if found.advice and found.advice not in _advised and len(_advised) < 64:
         _advised.add(found.advice)
-        _log.warning("a call of a workspace under zero data retention lacks its privacy hint: %s", found.advice)
+        _log.warning(
+            "a call of a workspace under zero data retention lacks its privacy hint: %s", found.advice
+        )
     if held and found.retained and state.gate.policy.retains_ineligible(state.everyone, found.product):
         _give_back(state, attributes, held, found.retained, max_length)
 

@@ -21,7 +21,13 @@ from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
-from otel_zdr.sdk.storage import RedactingAttributes, StoredValues, WatchingAttributes, set_value
+from otel_zdr.sdk.storage import (
+    RedactingAttributes,
+    StoredValues,
+    TouchedValues,
+    WatchingAttributes,
+    set_value,
+)
 
 PASSED = "_otel_zdr_passed"
 _WITH_IT = "_otel_zdr_with_it"
@@ -97,7 +103,11 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
     if above is not None and above.verdict == identity.UNDER_ZDR:
         state.verdict = identity.UNDER_ZDR
         return
-    if holding.policy.products_matter and attributes and eligibility.is_product_under_zdr(holding, attributes):
+    if (
+        holding.policy.products_matter
+        and attributes
+        and eligibility.is_product_under_zdr(holding, attributes)
+    ):
         state.verdict = identity.UNDER_ZDR
         return
     decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)
@@ -136,7 +146,7 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
         state.served = eligibility.served_in(record.context)
     attributes = _clean_attributes(state, raw_attributes, None)
     debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
-    made.attributes = attributes  # type: ignore[assignment]
+    made.attributes = attributes
     _finish(made, state)
     return written
 
@@ -260,8 +270,9 @@ def mark_passed(record: Any) -> None:
     """Remember which parts of a record passed the gate."""
     record._otel_zdr_passed = (record.attributes, record.body, record.event_name, record.severity_text)
     stored = getattr(record.attributes, "_dict", None)
-    if type(stored) is StoredValues:
-        stored.touched = False
+    if type(stored) is TouchedValues:
+        made: Any = stored
+        made.__class__ = StoredValues  # so far it was the gate that wrote into it
 
 
 def has_passed(item: Any) -> bool:
@@ -276,7 +287,7 @@ def has_passed(item: Any) -> bool:
         with_it[0] is not item.resource or with_it[1] is not item.instrumentation_scope
     ):
         return False
-    if getattr(getattr(attributes, "_dict", None), "touched", False):
+    if type(getattr(attributes, "_dict", None)) is TouchedValues:
         return False
     return (
         body is record.body
