@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import wrapt
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context, create_key
+from opentelemetry.context import (
+    _SUPPRESS_INSTRUMENTATION_KEY,
+    Context,
+    attach,
+    create_key,
+    detach,
+    get_current,
+)
 
 # The plain spelling is what opentelemetry-instrumentation also sets; the second key is Traceloop's and
 # OpenLIT's.
@@ -139,3 +147,37 @@ class Coverage:
 
 
 coverage = Coverage()
+
+
+def covered(wrapped: Any, instance: Any) -> bool:
+    """Whether another instrumentor covers a call of the method `wrapped` of `instance`.
+
+    Generated clients have each method twice: on the class that applications use, and on a raw one below, which
+    ours wrap. Others wrap the former.
+    """
+    name = getattr(wrapped, "__name__", None)
+    if instance is None or not isinstance(name, str):
+        return False
+    if coverage.foreign(instance, name):
+        return True
+    cls = instance if isinstance(instance, type) else type(instance)
+    if not cls.__module__.endswith(".raw_client"):
+        return False
+    public = sys.modules.get(cls.__module__.removesuffix("raw_client") + "client")
+    owner = getattr(public, cls.__name__.replace("Raw", ""), None)
+    return owner is not None and coverage.foreign(owner, name)
+
+
+class Aside:
+    """A context manager around a call that somebody else covers: what it calls makes no span of ours either."""
+
+    __slots__ = ("_token", "sending")
+
+    def __enter__(self) -> None:
+        self.sending = 1
+        self._token = attach(Context({**get_current(), CALL_KEY: self}))
+
+    def __exit__(self, *_: object) -> None:
+        # Tasks that were started meanwhile keep a copy of the context.
+        self.sending = 0
+        detach(self._token)

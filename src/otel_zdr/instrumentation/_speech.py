@@ -13,6 +13,7 @@ import wrapt
 
 from . import _wrap
 from ._call import INTERRUPTED, Call
+from ._guard import covered
 from ._streams import Observer
 
 _log = getLogger(__name__)
@@ -336,7 +337,10 @@ def entered_call(operation: EnteredOperation) -> _wrap.Wrapper:
     def wrapper(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        return _Entered(wrapped(*args, **kwargs), operation, (instance, args, kwargs))
+        manager = wrapped(*args, **kwargs)
+        return (
+            manager if covered(wrapped, instance) else _Entered(manager, operation, (instance, args, kwargs))
+        )
 
     return wrapper
 

@@ -12,6 +12,7 @@ from logging import getLogger
 from typing import Any, Protocol
 
 from ._call import Call
+from ._guard import Aside, covered
 
 _log = getLogger(__name__)
 
@@ -59,6 +60,9 @@ def sync_call(operation: Operation) -> Wrapper:
     def wrapper(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        if covered(wrapped, instance):
+            with Aside():
+                return wrapped(*args, **kwargs)
         call = begin(operation, instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
@@ -83,6 +87,9 @@ def async_call(operation: Operation) -> Wrapper:
     async def traced(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
+        if covered(wrapped, instance):
+            with Aside():
+                return await wrapped(*args, **kwargs)
         call = begin(operation, instance, args, kwargs)
         if call is None:
             return await wrapped(*args, **kwargs)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from . import _semconv as semconv
 from ._call import INTERRUPTED, Call
+from ._guard import covered
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
@@ -170,7 +171,7 @@ def _future_call(operation: _Transcribe) -> Wrapper:
     def wrapper(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        call = begin(operation, instance, args, kwargs)
+        call = None if covered(wrapped, instance) else begin(operation, instance, args, kwargs)
         if call is None:
             return wrapped(*args, **kwargs)
         token = call.attach()

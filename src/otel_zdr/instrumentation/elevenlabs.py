@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from . import _semconv as semconv
 from ._call import Call
 from ._fern import headers_of, number, query_parameter, watch_data
+from ._guard import covered
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
@@ -179,7 +180,7 @@ class _Realtime:
     def wrapper(
         self, wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        if self._telemetry.skips() or kwargs.get("text") is None:
+        if self._telemetry.skips() or kwargs.get("text") is None or covered(wrapped, instance):
             return wrapped(*args, **kwargs)
         pieces = kwargs["text"]
         try:

@@ -8,6 +8,7 @@ an observed session with the same behaviour, nothing else changes.
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -19,14 +20,14 @@ from opentelemetry.context import Context, attach, detach, get_current
 from . import _hints
 from . import _semconv as semconv
 from ._call import Call
-from ._guard import CALL_KEY
+from ._guard import CALL_KEY, coverage, covered
 from ._hosts import server_of
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
 from ._read import get, items, number, text
 from ._streams import Observer, lazy_async_generator
 from ._telemetry import Telemetry
-from ._wrap import sync_call
+from ._wrap import Wrapper, sync_call
 from .transports._answers import Each, keep_for
 from .transports._exchange import REQUEST_ID
 from .transports._requests import observe
@@ -44,9 +45,8 @@ class InworldInstrumentor(ClientInstrumentor):
     requires: ClassVar[tuple[str, ...]] = ("inworld-tts >=1.0,<2",)
 
     def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        speech = _Speech(telemetry)
         for name in ("generate", "generate_with_timestamps"):
-            _wrap_function(patches, name, speech)
+            _wrap_function(patches, name, _Speech(telemetry))
         for name, operation, product, texts in _VOICES:
             _wrap_function(patches, name, _Voice(telemetry, operation, product, texts))
         for name in ("stream", "stream_with_timestamps"):
@@ -67,7 +67,21 @@ def _wrap_function(patches: Patches, name: str, operation: _Speech | _Voice) -> 
     # The functions of the package that the methods of the client call, so that the span is over before the
     # client plays the audio.
     patches.wrap("inworld_tts", name, _with_observed_session)
-    patches.wrap("inworld_tts", name, sync_call(operation))
+    patches.wrap("inworld_tts", name, _unless_covered(name, sync_call(operation)))
+
+
+def _unless_covered(name: str, wrapper: Wrapper) -> Wrapper:
+    """`wrapper`, but for calls whose method of the client another instrumentor covers."""
+
+    def checked(
+        wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        client = getattr(sys.modules.get("inworld_tts"), "InworldTTS", None)
+        if coverage.foreign(client, name):
+            return wrapped(*args, **kwargs)
+        return wrapper(wrapped, instance, args, kwargs)
+
+    return checked
 
 
 # what is known of a call in progress
@@ -165,7 +179,7 @@ def _stream(telemetry: Telemetry) -> Any:
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         source = wrapped(*args, **kwargs)
-        if telemetry.skips():
+        if telemetry.skips() or covered(wrapped, instance):
             return source
         begun: list[Call] = []
 

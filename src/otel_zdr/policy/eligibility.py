@@ -103,21 +103,27 @@ def judge(
     """
     try:
         get = attributes.get
-        product = _product(get(PRODUCT), get(_OPERATION), attributes)
+        own, operation = get(PRODUCT), get(_OPERATION)
+        if own is None and operation is None:
+            product = _product_of_dialect(attributes)
+        else:
+            product = _product(own, operation)
         if product is None:
             return None
-        host = port = None
+        hosts: tuple[object, ...] = ()
+        port = None
         if not server:
-            host, port = _host([get(key) for key in _HOST_KEYS]), get("server.port")
+            hosts, port = tuple(map(get, _HOST_KEYS)), get("server.port")
         stated = get(ATTEMPTS) or get(PROVIDER)
+        # The values as they are: items of one kind ask the same again and again.
         question = (
             product,
-            host,
+            hosts,
             port if type(port) is int else None,
             served,
             tuple(stated) if isinstance(stated, list | tuple) else stated,
-            _provider([get(key) for key in _PROVIDER_KEYS]),
-            get(NO_RETENTION_HINT),
+            tuple(map(get, _PROVIDER_KEYS)),
+            get(NO_RETENTION_HINT) is False,
             inworld_hosts,
         )
         found = _judged.get(question)
@@ -134,7 +140,7 @@ def judge(
 _judged: dict[tuple[object, ...], Eligibility] = {}
 
 
-def _words(values: list[object]) -> list[str]:
+def _words(values: tuple[object, ...]) -> list[str]:
     return [
         value.strip().lower() if isinstance(value, str) else _CONTRADICTION
         for value in values
@@ -142,7 +148,7 @@ def _words(values: list[object]) -> list[str]:
     ]
 
 
-def _host(values: list[object]) -> str | None:
+def _host(values: tuple[object, ...]) -> str | None:
     """Whom the call went to; :data:`_CONTRADICTION` if the keys do not agree."""
     hosts = _words(values)
     if not hosts:
@@ -150,7 +156,7 @@ def _host(values: list[object]) -> str | None:
     return hosts[0] if len(set(hosts)) == 1 else _CONTRADICTION
 
 
-def _provider(values: list[object]) -> str | None:
+def _provider(values: tuple[object, ...]) -> str | None:
     """The provider as the item names it.
 
     Others may be named beside it (who made the model that a cloud serves), but not beside Inworld.
@@ -161,14 +167,16 @@ def _provider(values: list[object]) -> str | None:
     return _CONTRADICTION if promise.INWORLD in names and len(set(names)) > 1 else names[0]
 
 
-def _product(own: object, operation: object, attributes: Mapping[str, object]) -> str | None:
+def _product(own: object, operation: object) -> str | None:
     if own is not None:
         return own if isinstance(own, str) and own in _CONTENT else None
-    if operation is not None:
-        if not isinstance(operation, str):
-            return None
-        product: str | None = promise.table()["operations"].get(operation.lower())
-        return product
+    if not isinstance(operation, str):
+        return None
+    product: str | None = promise.table()["operations"].get(operation.lower())
+    return product
+
+
+def _product_of_dialect(attributes: Mapping[str, object]) -> str | None:
     if attributes.get("openinference.span.kind") == "LLM":
         return "llm"
     if attributes.get("llm.request.type") in ("chat", "completion"):
@@ -178,19 +186,20 @@ def _product(own: object, operation: object, attributes: Mapping[str, object]) -
 
 def _judge(
     product: str,
-    host: str | None,
+    hosts: tuple[object, ...],
     port: int | None,
     served: tuple[str, ...] | None,
     stated: object,
-    said: str | None,
-    hint: object,
+    providers: tuple[object, ...],
+    lacks_hint: bool,
     inworld_hosts: frozenset[str],
 ) -> Eligibility:
+    host, said = _host(hosts), _provider(providers)
     if not host or host is _CONTRADICTION:
         return Eligibility(product, promise.UNKNOWN, "host-is-not-known")
     if host in inworld_hosts or (port is not None and f"{host}:{port}" in inworld_hosts):
         return _through_inworld(product, served, _names(stated), said)
-    return _direct(product, host, said, hint)
+    return _direct(product, host, said, lacks_hint)
 
 
 def _through_inworld(
@@ -228,14 +237,14 @@ def _is_proof(product: str, proven: tuple[str, ...] | None, said: str | None) ->
     return said is None or said == promise.INWORLD
 
 
-def _direct(product: str, host: str, provider: str | None, hint: object) -> Eligibility:
+def _direct(product: str, host: str, provider: str | None, lacks_hint: bool) -> Eligibility:
     if product == "llm":
         if provider is not None and _is_host_of(provider, host):
             row = promise.coverage(product=product, data="prompt", provider=provider)
             return Eligibility(product, row.status, row.code, promise.retained_classes(product, provider))
         return Eligibility(product, promise.NOT_COVERED, "direct-vendor-call")
     advice = promise.table()["hints"].get(provider)
-    if advice is not None and hint is False:
+    if advice is not None and lacks_hint:
         return Eligibility(
             product,
             promise.NOT_COVERED,

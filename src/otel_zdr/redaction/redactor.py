@@ -6,7 +6,6 @@ of fitting shape. No method raises; what fails inside is removed. Nothing is kep
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -26,16 +25,16 @@ _RESERVED = "zdr."
 _SCHEMA_URL = r"https://opentelemetry\.io/schemas/[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{1,4}"
 _SAMPLING = r"(?:(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})(?:;(?!$)|$)){1,4}"
 #: Index 0 is no class, so that a negative entry of the fast path's tables always means "drop".
-_CLASSES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
+CLASSES_OF_ENTRIES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
 _UNIT = r"(?:%|[A-Za-z0-9]{1,8})?(?:\{[a-z_]{1,24}\})?(?:/(?:[a-z]{1,8}|\{[a-z_]{1,24}\}))?"
 _SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
-_HAS_INDEX = re.compile(r"(?:^|\.)[0-9]").search
 
 _token_match = shapes.TOKEN_PATTERN.fullmatch
 
-# What the fast path can decide by itself, as bits of an entry of its table.
-_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED, _LONG_WAY = 1, 2, 4, 8, 16, 32
+# What the fast path can decide by itself, as bits of an entry of its table. Written out (1, 2, 4, 8, 16) where
+# they are tested: those loops are most of what an item under ZDR costs.
+_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED, LONG_WAY = 1, 2, 4, 8, 16, 32
 _MASKS = {
     shapes.NUMBER: _NUMBER,
     shapes.USAGE: _NUMBER,
@@ -45,9 +44,9 @@ _MASKS = {
     shapes.TOKENS: _NUMBER | _TOKEN | _LIST,
     shapes.SCALAR: _NUMBER | _BOOL | _TOKEN | _LIST,
     # Pruning is not done twice to find out that it is needed.
-    shapes.JSON: _LONG_WAY,
-    shapes.EVIDENT: _LONG_WAY,
-    shapes.PARAMETERS: _LONG_WAY,
+    shapes.JSON: LONG_WAY,
+    shapes.EVIDENT: LONG_WAY,
+    shapes.PARAMETERS: LONG_WAY,
 }
 
 
@@ -81,6 +80,7 @@ class Redactor:
         self._shapers: dict[str, shaping.Shaper] = {}
         self._client_table = self._table(server=False)
         self._server_table = self._table(server=True)
+        self._entries: dict[tuple[bool, frozenset[str]], Callable[[str, int], int]] = {}
 
     def _table(self, server: bool) -> dict[str, int]:
         """Exact keys → bits of what the fast path accepts, or minus the index of the class to count."""
@@ -90,9 +90,9 @@ class Redactor:
             if rule is None:
                 continue  # also of the gate's own keys
             if server and rule.server_class is not None:
-                table[key] = -_CLASSES.index(rule.server_class)
+                table[key] = -CLASSES_OF_ENTRIES.index(rule.server_class)
             elif not rule.keep:
-                table[key] = -_CLASSES.index(rule.content_class)
+                table[key] = -CLASSES_OF_ENTRIES.index(rule.content_class)
             else:
                 table[key] = _MASKS.get(rule.shape, _SHAPED)
                 self._shapers[key] = shaping.SHAPERS[rule.shape]
@@ -115,6 +115,20 @@ class Redactor:
             and catalogue.content_class_of(key) is None
         )
 
+    def entries(self, server: bool, apart: frozenset[str]) -> Callable[[str, int], int]:
+        """A look-up by exact key: what `attribute` decides there, for callers who cannot afford to call it.
+
+        Positive: an int and a float stay (1), a bool (2), a token (4), a tuple of tokens (8); what the bits do
+        not settle, and all about the keys ``apart``, is left to `attribute`. Negative: everything goes, counted
+        as `CLASSES_OF_ENTRIES` has it at minus the entry. 0: not known, see `is_lost_text`.
+        """
+        found = self._entries.get((server, apart))
+        if found is None:
+            table = dict(self._server_table if server else self._client_table)
+            table.update(dict.fromkeys(apart, LONG_WAY))
+            found = self._entries[server, apart] = table.get
+        return found
+
     # --- attributes
 
     def attribute(self, key: Any, value: Any, removed: dict[str, int], server: bool = False) -> object:
@@ -126,13 +140,13 @@ class Redactor:
             if type(key) is str:
                 entry = (self._server_table if server else self._client_table).get(key, 0)
                 if entry < 0:
-                    count(removed, _CLASSES[-entry])
+                    count(removed, CLASSES_OF_ENTRIES[-entry])
                     return REMOVED
                 kind = type(value)
                 if kind is str:
                     if entry & _TOKEN and shaping.is_token(value):
                         return value
-                    if not entry and self._is_lost_text(key, value):
+                    if not entry and self.is_lost_text(key, value):
                         count(removed, _OVER_SHAPE)
                         return REMOVED
                 elif kind is int:
@@ -168,7 +182,7 @@ class Redactor:
             return clean
         get = (self._server_table if server else self._client_table).get
         shapers = self._shapers
-        is_token = _token_match
+        is_token, is_token_list = _token_match, shaping.token_list
         low, high = _MIN_INT, _MAX_INT
         try:
             items: list[tuple[Any, Any]] = list(mapping.items())  # another thread may be writing
@@ -198,14 +212,14 @@ class Redactor:
                             if entry & (1 if kind is float else 2):
                                 clean[key] = value
                                 continue
-                        elif kind is tuple and entry & 8 and shaping.tokens(value) is value:
+                        elif kind is tuple and entry & 8 and is_token_list(value) is value:
                             clean[key] = value
                             continue
                     elif entry:
-                        content_class = _CLASSES[-entry]
+                        content_class = CLASSES_OF_ENTRIES[-entry]
                         removed[content_class] = removed.get(content_class, 0) + 1
                         continue
-                    elif kind is str and self._is_lost_text(key, value):
+                    elif kind is str and self.is_lost_text(key, value):
                         removed[_OVER_SHAPE] = removed.get(_OVER_SHAPE, 0) + 1
                         continue
                 kept = self.attribute_plainly(key, value, removed, server)
@@ -217,7 +231,7 @@ class Redactor:
                 count(removed, _OVER_SHAPE)
         return clean
 
-    def _is_lost_text(self, key: str, text: str) -> bool:
+    def is_lost_text(self, key: str, text: str) -> bool:
         """Whether a text under a key of no exact rule is sure to go, and to count as free text.
 
         The vocabulary lets numbers, tokens and JSON stay under such keys: prose needs no look at the words of
@@ -225,16 +239,15 @@ class Redactor:
         """
         if len(text) <= 128 and _token_match(text):
             return False
-        if text[:64].lstrip()[:1] in ("{", "["):
+        first = text[:1]
+        if first == "{" or first == "[" or first.isspace() or len(key) > 200:
             return False
-        if len(key) > 200:
-            return True  # nothing is known of keys of that length
-        if _HAS_INDEX(key):
+        if key[:1].isdigit():
             return False
         parents = self._parents
         end = key.find(".")
         while end >= 0:
-            if key[:end] in parents:
+            if key[:end] in parents or key[end + 1 : end + 2].isdigit():
                 return False
             end = key.find(".", end + 1)
         return True

@@ -25,7 +25,7 @@ def plain_text(value: object) -> str | None:
     """The text of a ``str``, a subclass's without calling its methods; None for anything else."""
     if type(value) is str:
         return value
-    if isinstance(value, str):
+    if issubclass(type(value), str):  # isinstance() would believe what an object says of itself
         return str.__str__(value)
     return None
 
@@ -68,32 +68,37 @@ def vendor_id(value: object) -> object:
 
 def tokens(value: object) -> object:
     """A token, a number, a list of at most 16 tokens, or such a list as JSON text."""
-    if is_number(value):
-        return value
     kind = type(value)
     if kind is list or kind is tuple:
-        return _token_list(value)  # type: ignore[arg-type]
+        return token_list(value)  # type: ignore[arg-type]
+    if is_number(value):
+        return value
     text = plain_text(value)
     if text is None:
         return REMOVED
     if text[:1] == "[" and len(text) <= _MAX_LIST_TEXT:
         parsed = json_pruning.parse(text)
-        if type(parsed) is list and parsed and _token_list(parsed) is not REMOVED:
+        if type(parsed) is list and parsed and token_list(parsed) is not REMOVED:
             return json_pruning.dump(parsed)
         return REMOVED
     return text if is_token(text) or _is_quoted_token(text) else REMOVED
 
 
-def _token_list(values: list[object] | tuple[object, ...]) -> object:
+def token_list(values: list[object] | tuple[object, ...]) -> object:
     if len(values) > shapes.MAX_TOKENS:
         return REMOVED
+    for item in values:
+        if type(item) is not str or len(item) > 128 or not _token(item) or "//" in item:
+            break
+    else:
+        return values
     found = []
     for item in values:
         text = plain_text(item)
         if text is None or not is_token(text):
             return REMOVED
         found.append(text)
-    return values if all(type(item) is str for item in values) else type(values)(found)
+    return type(values)(found)
 
 
 def scalar(value: object) -> object:

@@ -63,7 +63,7 @@ def hold_one(state: ItemState, key: Any, value: Any) -> None:
 
 
 def describe(state: ItemState, attributes: dict[str, Any], max_length: int | None = None) -> None:
-    """Write product and coverage into an item's cleaned attributes; give back what is provably not eligible.
+    """Write product and coverage into an item's cleaned attributes; give back what is proven not eligible.
 
     ``max_length``: the SDK's limit for attribute values, in characters.
     """

@@ -36,7 +36,21 @@ if TYPE_CHECKING:
 
     from otel_zdr.sdk.gate import Gate
 
+__all__ = [
+    "FAILSAFE",
+    "FAILSAFE_ITEMS",
+    "REDACTED",
+    "REMOVED_VALUES",
+    "after_fork",
+    "count_removed",
+    "mark",
+    "register",
+    "reset",
+    "totals",
+]
+
 _log = getLogger("otel_zdr")
+_put = dict.__setitem__
 # Reentrant: a signal handler or finalizer may end a span while this thread is in here.
 _lock = threading.RLock()
 _totals: dict[tuple[str, str, str], int] = {}
@@ -67,13 +81,14 @@ def mark(
     *,
     failed: bool,
     product: str = "",
+    again: bool = False,
 ) -> None:
-    """Write the evidence of one item into its cleaned ``attributes`` and add it to the totals.
+    """Write the evidence of one item into its cleaned ``attributes`` and, but ``again``, add it to the totals.
 
     The dict is written directly: evidence does not use up the SDK's attribute limits. Items of one kind
     lose the same classes again and again, so the totals are kept by combination and added up when asked.
     """
-    put = dict.__setitem__
+    put = _put
     put(attributes, REDACTED, True)
     counts = tuple(removed.items())
     with _lock:
@@ -82,8 +97,9 @@ def mark(
             if len(_patterns) >= _MAX_PATTERNS:
                 _settle()
             pattern = _patterns[counts] = _Pattern(counts)
-        key = (signal, product)
-        pattern.met[key] = pattern.met.get(key, 0) + 1
+        if not again:
+            key = (signal, product)
+            pattern.met[key] = pattern.met.get(key, 0) + 1
     if gate.evidence:
         if failed:
             put(attributes, FAILSAFE, True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from logging import getLogger
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import baggage as baggage_api
 
@@ -32,6 +32,11 @@ UNDER_ZDR = 2
 
 _MAX_SEEN = 10_000
 _MAX_BAGGAGE = 64
+_MAX_MEMO = 4096
+_MAX_MEMO_ID = 64
+
+#: Where the API keeps baggage in a context; None: not where it is known to.
+_BAGGAGE_KEY: Any = getattr(baggage_api, "_BAGGAGE_KEY", None)
 
 
 class _Seen:
@@ -110,19 +115,20 @@ def verdict(
         return UNDER_ZDR
     if policy.nothing:
         return OPEN
+    is_under_zdr = policy.is_under_zdr
     from_resource = facts.workspaces if facts is not None else NOBODY
     if from_resource:
         seen.add(gate, from_resource)
     if workspaces:
         seen.add(gate, workspaces)
-    for workspace in workspaces:
-        if policy.is_under_zdr(workspace):
-            return UNDER_ZDR
+        for workspace in workspaces:
+            if is_under_zdr(workspace):
+                return UNDER_ZDR
     for workspace in from_resource:
-        if policy.is_under_zdr(workspace):
+        if is_under_zdr(workspace):
             return UNDER_ZDR
     for workspace in hints:
-        if workspace and policy.is_under_zdr(workspace):
+        if workspace and is_under_zdr(workspace):
             return UNDER_ZDR
     if workspaces and workspaces != _ONLY_UNREADABLE:
         return OPEN
@@ -152,10 +158,26 @@ def named_by(
     for key in gate.workspace_keys:
         value = attributes.get(key)
         if value is not None:
-            named |= identify(value)
+            found = _ids.get(value) if type(value) is str else None
+            if found is None:
+                found = _identify(value)
+            named = named | found if named else found
     if caller and named:
         return named - caller, named & caller
     return named, NOBODY
+
+
+#: The ids that texts name, for those met lately.
+_ids: dict[str, frozenset[str]] = {}
+
+
+def _identify(value: object) -> frozenset[str]:
+    found = identify(value)
+    if type(value) is str and len(value) <= _MAX_MEMO_ID:
+        if len(_ids) >= _MAX_MEMO:
+            _ids.clear()
+        _ids[value] = found
+    return found
 
 
 def ambient_of(context: Context | None) -> tuple[frozenset[str], str | tuple[str, ...] | None]:
@@ -172,6 +194,8 @@ def ambient_of(context: Context | None) -> tuple[frozenset[str], str | tuple[str
 
 def from_baggage(gate: Gate, context: Context | None) -> tuple[frozenset[str], frozenset[str]]:
     """What the caller's baggage says: (ids it could have planted, hints by ``OTEL_ZDR_BAGGAGE_KEY``)."""
+    if context is not None and _BAGGAGE_KEY is not None and _BAGGAGE_KEY not in context:
+        return NOBODY, NOBODY
     entries = baggage_api.get_all(context)
     if not entries:
         return NOBODY, NOBODY

@@ -22,7 +22,13 @@ from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
-from otel_zdr.sdk.storage import RedactingAttributes, StoredValues, WatchingAttributes, set_value
+from otel_zdr.sdk.storage import (
+    RedactingAttributes,
+    StoredValues,
+    TouchedValues,
+    WatchingAttributes,
+    set_value,
+)
 
 PASSED = "_otel_zdr_passed"
 _WITH_IT = "_otel_zdr_with_it"
@@ -265,8 +271,9 @@ def mark_passed(record: Any) -> None:
     """Remember which parts of a record passed the gate."""
     record._otel_zdr_passed = (record.attributes, record.body, record.event_name, record.severity_text)
     stored = getattr(record.attributes, "_dict", None)
-    if type(stored) is StoredValues:
-        stored.touched = False
+    if type(stored) is TouchedValues:
+        made: Any = stored
+        made.__class__ = StoredValues  # so far it was the gate that wrote into it
 
 
 def has_passed(item: Any) -> bool:
@@ -281,7 +288,7 @@ def has_passed(item: Any) -> bool:
         with_it[0] is not item.resource or with_it[1] is not item.instrumentation_scope
     ):
         return False
-    if getattr(getattr(attributes, "_dict", None), "touched", False):
+    if type(getattr(attributes, "_dict", None)) is TouchedValues:
         return False
     return (
         body is record.body

@@ -109,17 +109,25 @@ class _Scopes:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[InstrumentationScope, Gate, InstrumentationScope]] = {}
+        self._known: dict[int, tuple[InstrumentationScope, Gate, InstrumentationScope, Any]] = {}
 
     def clean(self, gate: Gate, scope: InstrumentationScope) -> InstrumentationScope:
+        return self.entry(gate, scope)[2]
+
+    def entry(
+        self, gate: Gate, scope: InstrumentationScope
+    ) -> tuple[InstrumentationScope, Gate, InstrumentationScope, Any]:
+        """(the scope, the gate, the cleaned scope, the deprecated form of that)."""
         remembered = self._known.get(id(scope))
         if remembered is not None and remembered[0] is scope and remembered[1] is gate:
-            return remembered[2]
+            return remembered
         clean = _clean_scope(gate, scope)
         if len(self._known) >= _MAX_SCOPES:
             self._known.clear()
-        self._known[id(scope)] = (scope, gate, clean)
-        return clean
+        info = info_of(clean)
+        self._known[id(clean)] = (clean, gate, clean, info)  # what is clean stays as it is
+        made = self._known[id(scope)] = (scope, gate, clean, info)
+        return made
 
     def clear(self) -> None:
         self._known.clear()
@@ -139,6 +147,17 @@ def scope_of(gate: Gate, scope: InstrumentationScope | None) -> InstrumentationS
     except Exception as error:
         failure.note("scope", error)
         return EMPTY_SCOPE
+
+
+def scope_and_info_of(gate: Gate, scope: Any, info: Any) -> tuple[Any, Any]:
+    """A cleaned scope and the deprecated form that spans carry beside it."""
+    if scope is None:
+        return None, None if info is None else EMPTY_INFO
+    try:
+        return _scopes.entry(gate, scope)[2:]
+    except Exception as error:
+        failure.note("scope", error)
+        return EMPTY_SCOPE, EMPTY_INFO
 
 
 #: Langfuse's processor sends only spans whose scope names its project: the id of one, as a token.

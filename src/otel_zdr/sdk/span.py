@@ -6,14 +6,13 @@ was open before the gate is taken under it at the next of them.
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import Link, SpanContext
@@ -24,14 +23,18 @@ from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
-from otel_zdr.sdk.state import ItemState
+from otel_zdr.sdk.state import ItemState, no_entry
 from otel_zdr.sdk.storage import (
+    CleanAttributes,
+    CleanEvent,
+    CleanLink,
     RedactingAttributes,
     RedactingEvents,
     RedactingLinks,
     StoredValues,
+    TouchedValues,
     WatchingAttributes,
-    of_clean_values,
+    clean_attributes,
     set_value,
 )
 from otel_zdr.workspaces import NOBODY
@@ -40,38 +43,14 @@ STATE = "_otel_zdr"
 PASSED = "_otel_zdr_passed"
 
 _KINDS = {kind: kind.name.lower() for kind in trace_api.SpanKind}
-_SERVER_KINDS = frozenset((trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER))
+_SERVER, _CONSUMER = trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER
 _NOTHING = SpanProcessor()
-_OK = Status(StatusCode.UNSET)
+_EMPTY_TRACE_STATE = trace_api.DEFAULT_TRACE_STATE
 
 
-class CleanEvent(Event):
-    """An event the gate made; carries the raw one only until it is stored."""
-
-    raw: Event | None = None
-
-    def is_intact(self) -> bool:
-        """Whether its parts are those the gate gave it: vendors replace them in place."""
-        name, attributes, count = self.made
-        return self._name is name and self._attributes is attributes and len(attributes or ()) == count
-
-    def __init__(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        super().__init__(name, attributes, timestamp)
-        self.made = (name, attributes, len(attributes or ()))
-
-
-class CleanLink(Link):
-    """A link the gate made; carries the raw one only until it is stored."""
-
-    raw: Link | None = None
-
-    def is_intact(self) -> bool:
-        """As for events; the SDK itself replaces the attributes of links, by an equal copy."""
-        return len(self._attributes or ()) == self.made
-
-    def __init__(self, context: SpanContext, attributes: Any = None) -> None:
-        super().__init__(context, attributes)
-        self.made = len(attributes or ())
+# What spans answer that were made before the gate: their state is looked for on every write, so that it is
+# an attribute like the SDK's own. Asking for their ``__dict__`` would make one, for as long as they are queued.
+Span._otel_zdr = None  # type: ignore[attr-defined]
 
 
 class _Raw:
@@ -89,11 +68,11 @@ class _Raw:
 class SpanState(ItemState):
     """The state of one open span."""
 
-    __slots__ = ("children", "done", "name", "name_stands", "raw", "span")
+    __slots__ = ("children", "counted", "done", "name", "name_stands", "raw", "span")
     signal = "span"
 
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
-        super().__init__(holding, facts)
+        ItemState.__init__(self, holding, facts)  # super() is looked up on each call
         # Weak: the storages know the state, and a span must not keep itself alive through them.
         self.span: Callable[[], Span | None] = weakref.ref(span) if span is not None else _gone
         self.raw: _Raw | None = None
@@ -101,8 +80,10 @@ class SpanState(ItemState):
         self.name_stands = False
         #: The name as the gate gave it: another one was written past ``update_name``.
         self.name: str | None = None
-        #: The evidence is written; nothing of the span is looked at again.
+        #: The evidence is written, and nobody has written on the span since.
         self.done = False
+        #: The evidence has been added to the totals.
+        self.counted = False
 
     def tighten(self) -> None:
         span = self.span()
@@ -166,9 +147,43 @@ class _LastState(SpanState):
         self.removed = {}
         self.workspaces = self.hints = self.caller = NOBODY
         self.stamp, self.held, self.served, self.product = None, None, None, ""
-        self.server, self.failed, self.done, self.name_stands = False, True, False, True
+        self.server, self.failed, self.name_stands, self.entry = False, True, True, no_entry
+        self.done = self.counted = False
         self.verdict = identity.UNDER_ZDR
         self.span, self.raw, self.children, self.name = _gone, None, None, None
+
+
+class _Passing(SpanState):
+    """What all spans share that are made while no workspace can be under ZDR: they pass untouched.
+
+    A gate that replaces the one they were made under takes them in like spans from before any gate.
+    """
+
+    __slots__ = ()
+
+    @property
+    def hints(self) -> frozenset[str]:
+        return NOBODY
+
+    @hints.setter
+    def hints(self, _hints: frozenset[str]) -> None:
+        """Nothing: what is known of one span does not count for the others."""
+
+    def adopt_child(self, child: Span) -> None:
+        """Nothing: this state never tightens."""
+
+
+_passing: _Passing | None = None
+
+
+def _passing_of(holding: gate.Gate) -> _Passing:
+    global _passing
+    state = _passing
+    if state is None or state.gate is not holding:
+        state = _Passing(holding, None, None)
+        state.verdict = identity.OPEN
+        _passing = state
+    return state
 
 
 def _gone() -> None:
@@ -178,63 +193,74 @@ def _gone() -> None:
 # --- the start ---------------------------------------------------------------------------------
 
 
-def _start(span: Any, holding: gate.Gate, original: Callable[..., None], arguments: dict[str, Any]) -> None:
-    """Make the span so that nothing raw is in its visible storages if it is, or may be, under ZDR."""
-    resource = arguments.get("resource")
+def _decide(
+    span: Span,
+    holding: gate.Gate,
+    resource: Any,
+    attributes: Mapping[str, object] | None,
+    kind: Any,
+    parent: SpanContext | None,
+) -> SpanState:
+    """What is known of a span that is about to be made, by its arguments and what surrounds it."""
     facts = shared.facts_of(holding, resource) if resource is not None else None
-    # Where nothing can change any more, the state need not find its span.
-    settled = holding.policy.everything and holding.policy.uniform is not None
-    state = SpanState(holding, facts, None if settled else span)
-    attributes = arguments.get("attributes")
-    kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
-    state.server = kind in _SERVER_KINDS
-    if holding.policy.everything:
-        state.verdict = identity.UNDER_ZDR
-        if attributes:
-            state.workspaces = identity.named_by(holding, attributes, NOBODY)[0]
+    state = SpanState(holding, facts, span if holding.policy.uniform is None else None)
+    state.server = kind is _SERVER or kind is _CONSUMER
+    if not holding.policy.everything:
+        _identify(state, span, attributes, None, parent)
+        if state.verdict != identity.UNDER_ZDR:
+            state.span = weakref.ref(span)
+        return state
+    state.verdict = identity.UNDER_ZDR
+    if attributes:
+        state.workspaces = identity.named_by(holding, attributes, NOBODY)[0]
+    if get_current():  # mostly there is no context, and then nobody declared in it
         ambient, stamp = identity.ambient_of(None)
         if ambient:
             state.workspaces |= ambient
             state.stamp = stamp
-        if holding.policy.uniform is None:
-            state.redactor = holding.redactor_for(state.everyone)
-    else:
-        _identify(state, attributes, None, arguments.get("parent"))
-    if state.verdict == identity.UNDER_ZDR:
-        _start_redacted(span, state, original, arguments)
-    else:
-        original(span, **arguments)
-        span.__dict__[STATE] = state
-        _settle_storage(span, state)
+    if holding.policy.uniform is None:
+        state.redactor = holding.redactor_for(state.everyone)
+    return state
 
 
 def _identify(
     state: SpanState,
+    span: Span | None,
     attributes: Mapping[str, object] | None,
     context: Context | None,
     parent: SpanContext | None,
 ) -> None:
     holding = state.gate
-    caller, hints = identity.from_baggage(holding, context)
-    state.caller |= caller
+    surrounding = context if context is not None else get_current()
+    if surrounding:
+        caller, hints = identity.from_baggage(holding, surrounding)
+        if caller:
+            state.caller |= caller
+            state.hints |= hints
     named, more = identity.named_by(holding, attributes, state.caller)
-    ambient, stamp = identity.ambient_of(context)
-    state.hints |= hints | more
-    state.workspaces |= named | ambient
-    if stamp is not None and not named:
-        state.stamp = stamp
-    if parent is not None:
-        _inherit(state, trace_api.get_current_span(context), parent)
+    if named:
+        state.workspaces |= named
+    if more:
+        state.hints |= more
+    if surrounding:
+        # Given explicitly, all that is declared in it holds.
+        ambient, stamp = identity.ambient_of(context)
+        if ambient:
+            state.workspaces |= ambient
+        if stamp is not None and not named:
+            state.stamp = stamp
+        if parent is not None:
+            _inherit(state, span, trace_api.get_current_span(surrounding), parent)
     if state.verdict != identity.UNDER_ZDR:
         state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
     if (
         holding.policy.products_matter
-        and attributes
         and state.verdict != identity.UNDER_ZDR
+        and attributes
         and eligibility.is_product_under_zdr(holding, attributes)
     ):
         state.verdict = identity.UNDER_ZDR
-    if state.verdict == identity.UNDER_ZDR:
+    if state.verdict == identity.UNDER_ZDR and holding.policy.uniform is None:
         state.redactor = holding.redactor_for(state.everyone)
 
 
@@ -252,7 +278,7 @@ def state_of(span: Any) -> SpanState | None:
 _NO_PARTS: dict[str, Any] = {}
 
 
-def _inherit(state: SpanState, parent: trace_api.Span, context: SpanContext) -> None:
+def _inherit(state: SpanState, span: Span | None, parent: trace_api.Span, context: SpanContext) -> None:
     above = state_of(parent)
     if above is None or parent.get_span_context() is not context:
         return
@@ -264,9 +290,8 @@ def _inherit(state: SpanState, parent: trace_api.Span, context: SpanContext) -> 
     if above.verdict == identity.UNDER_ZDR:
         state.verdict = identity.UNDER_ZDR
         return
-    child = state.span()
-    if child is not None:
-        above.adopt_child(child)
+    if span is not None:
+        above.adopt_child(span)
 
 
 def _ids_of(parent: Any, above: SpanState) -> str | tuple[str, ...] | None:
@@ -274,52 +299,19 @@ def _ids_of(parent: Any, above: SpanState) -> str | tuple[str, ...] | None:
     return texts[0] if len(texts) == 1 else texts or None
 
 
-def _start_redacted(
-    span: Any, state: SpanState, original: Callable[..., None], arguments: dict[str, Any]
-) -> None:
-    holding = state.gate
-    redactor, removed = state.redactor, state.removed
-    attributes = arguments.get("attributes")
-    if holding.retains:
-        eligibility.hold(state, attributes or {})
-    clean = redactor.attributes(attributes, removed, state.server) if attributes else {}
-    # Not through the SDK's constructor, which would look at each value once more.
-    arguments["attributes"] = None
-    links = arguments.get("links")
+def _hang_storages(span: Any, state: SpanState, clean: dict[str, Any], links: Iterable[Any] | None) -> None:
+    """Put storages that clean what is written in the place of the (empty) ones the SDK has made."""
+    state.begin_redacting()
+    span._attributes = RedactingAttributes.over(span._attributes, clean, state)
+    span._events = RedactingEvents.over(span._events, state)
+    stored_links = span._links = RedactingLinks.over(span._links, state)
     if links:
-        arguments["links"] = [_clean_link(state, link) for link in links]
-    events = arguments.get("events")
-    if events:
-        arguments["events"] = [_clean_event(state, event) for event in events]
-    resource = arguments.get("resource")
-    if resource is not None and state.facts is not None:
-        arguments["resource"] = state.facts.clean
-    scope = arguments.get("instrumentation_scope")
-    if scope is not None:
-        cleaned_scope = shared.scope_of(holding, scope)
-        if cleaned_scope is not scope:
-            arguments["instrumentation_scope"] = cleaned_scope
-            arguments["instrumentation_info"] = shared.info_of(cleaned_scope)
-    kind = arguments.get("kind", trace_api.SpanKind.INTERNAL)
-    state.name = _name_at_write(state, arguments.get("name"), _KINDS.get(kind, "internal"), clean)
-    arguments["name"] = state.name
-    original(span, **arguments)
-    span.__dict__[STATE] = state
-    # Turn the SDK's own (already clean) storages into ones that clean what is written.
-    stored = span._attributes
-    maxlen = stored.maxlen
-    if maxlen is not None and len(clean) > maxlen:
-        stored.dropped = len(clean) - maxlen
-        clean = dict(list(clean.items())[stored.dropped :])
-    stored._dict = StoredValues(clean)
-    stored.state = state
-    stored.__class__ = RedactingAttributes
-    events = span._events
-    events.state = state
-    events.__class__ = RedactingEvents
-    links = span._links
-    links.state = state
-    links.__class__ = RedactingLinks
+        limits = span._limits
+        for link in links:
+            kept = _clean_link(state, link, limits.max_link_attributes, limits.max_attribute_length)
+            # As the SDK has it: a link to nowhere is none, unless it says something.
+            if kept is not None and (kept.context.is_valid or kept.attributes or kept.context.trace_state):
+                stored_links.append(kept)
 
 
 def _settle_storage(span: Any, state: SpanState) -> None:
@@ -333,18 +325,17 @@ def _settle_storage(span: Any, state: SpanState) -> None:
 
 
 def _watch_open(span: Any, state: SpanState) -> None:
-    attributes = span._attributes
-    attributes.state = state
-    attributes.__class__ = WatchingAttributes
+    attributes = WatchingAttributes.over(span._attributes, state)
     _drop_marks(attributes)
+    span._attributes = attributes
     if state.facts is not None and span._resource is not state.facts.unmarked:
         span._resource = state.facts.unmarked
 
 
 def _drop_marks(attributes: BoundedAttributes) -> None:
-    stale = [key for key in attributes._dict if key[:4] == "zdr."]
-    for key in stale:
-        attributes._dict.pop(key, None)
+    values = attributes._dict
+    for key in [key for key in values if key[:4] == "zdr."]:
+        values.pop(key, None)
 
 
 def _hide(span: Any, state: SpanState) -> None:
@@ -388,6 +379,7 @@ def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
     if state.gate.retains:
         shadow = getattr(span._attributes, "shadow", None)
         eligibility.hold(state, (span._attributes if shadow is None else shadow)._dict)
+    state.begin_redacting()
     if not was_open:
         # What is visible is clean already; only the shadows have to go.
         _count_shadow(span, state)
@@ -475,7 +467,7 @@ def _narrowed(state: SpanState, item: Any, before: Redactor) -> Any:
         if catalogue.find(key) is None and redactor.attribute(key, value, state.removed) is REMOVED:
             continue
         kept[key] = value
-    left = of_clean_values(None, kept, immutable=True)
+    left = clean_attributes(None, kept)
     if not isinstance(item, Event):
         return CleanLink(item.context, left)
     name = redactor.event_name(item.name, {})
@@ -492,10 +484,13 @@ def _count(state: SpanState, content_class: str) -> None:
 
 
 def _clean_attributes(
-    state: SpanState, attributes: Mapping[str, Any] | None, maxlen: int | None
-) -> BoundedAttributes:
+    state: SpanState,
+    attributes: Mapping[str, Any] | None,
+    maxlen: int | None,
+    max_value_len: int | None = None,
+) -> CleanAttributes:
     clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else {}
-    return of_clean_values(maxlen, clean, immutable=True)
+    return clean_attributes(maxlen, clean, max_value_len)
 
 
 def _clean_event(state: SpanState, event: Any) -> Event | None:
@@ -511,13 +506,18 @@ def _clean_event(state: SpanState, event: Any) -> Event | None:
         failure.note("event", error)
         state.failed = True
         try:
-            return CleanEvent("event", BoundedAttributes(0, immutable=True), event.timestamp)
+            return CleanEvent("event", clean_attributes(0, {}), event.timestamp)
         except Exception:
-            return CleanEvent("event", BoundedAttributes(0, immutable=True))
+            return CleanEvent("event", clean_attributes(0, {}))
 
 
-def _clean_link(state: SpanState, link: Any) -> Link | None:
-    """The cleaned link, a new object: the caller's own is never touched."""
+def _clean_link(
+    state: SpanState, link: Any, maxlen: int | None = None, max_value_len: int | None = None
+) -> Link | None:
+    """The cleaned link, a new object: the caller's own is never touched. One the gate made passes.
+
+    The limits count for attributes that the SDK has not looked at yet.
+    """
     if type(link) is CleanLink and link.is_intact():
         link.raw = None
         return link
@@ -525,13 +525,14 @@ def _clean_link(state: SpanState, link: Any) -> Link | None:
         return None
     try:
         attributes = link.attributes
-        maxlen = getattr(attributes, "maxlen", None)
-        clean = _clean_attributes(state, attributes, maxlen) if attributes else None
+        if type(attributes) is BoundedAttributes:
+            maxlen = attributes.maxlen if maxlen is None else maxlen
+        clean = _clean_attributes(state, attributes, maxlen, max_value_len)
         return CleanLink(_without_trace_state(state, link.context), clean)
     except Exception as error:
         failure.note("link", error)
         state.failed = True
-        return CleanLink(_bare(link.context))
+        return CleanLink(_bare(link.context), clean_attributes(0, {}))
 
 
 def _bare(context: SpanContext) -> SpanContext:
@@ -540,7 +541,7 @@ def _bare(context: SpanContext) -> SpanContext:
 
 def _without_trace_state(state: SpanState, context: SpanContext) -> SpanContext:
     trace_state = context.trace_state
-    if not trace_state:
+    if trace_state is _EMPTY_TRACE_STATE or not trace_state:
         return context
     kept = state.redactor.trace_state(list(trace_state.items()), state.removed)
     if len(kept) == len(trace_state):
@@ -564,11 +565,12 @@ def _without_description(state: SpanState, status: Any) -> Status:
 def _event_name(state: SpanState, name: Any) -> str:
     removed: dict[str, int] = {}
     clean = state.redactor.event_name(name, removed)
-    if removed:
-        if _is_literal(state, name):
-            return name  # type: ignore[no-any-return]
-        for content_class, count in removed.items():
-            state.removed[content_class] = state.removed.get(content_class, 0) + count
+    if not removed:
+        return clean
+    if _is_literal(state, name):
+        return name  # type: ignore[no-any-return]
+    for content_class, count in removed.items():
+        state.removed[content_class] = state.removed.get(content_class, 0) + count
     return clean
 
 
@@ -610,11 +612,10 @@ def _settle(span: Any, state: SpanState) -> None:
             else:
                 state.verdict = identity.OPEN
                 state.release()
-    if state.verdict != identity.UNDER_ZDR:
-        if state.stamp is not None:
-            _stamp(span, state)
-        return
-    _finish_redacted(span, state)
+    if state.verdict == identity.UNDER_ZDR:
+        _finish_redacted(span, state)
+    elif state.stamp is not None:
+        _stamp(span, state)
 
 
 def _move(state: SpanState, holding: gate.Gate, span: Any) -> None:
@@ -638,17 +639,19 @@ def _stamp(span: Any, state: SpanState) -> None:
 
 
 def _finish_redacted(span: Any, state: SpanState) -> None:
-    attributes = span._attributes._dict
     if state.stamp is not None:
         _stamp(span, state)
     if not state.name_stands:
-        state.name = span._name = rebuilt_span_name(_KINDS.get(span._kind, "internal"), attributes)
+        state.name = span._name = rebuilt_span_name(
+            _KINDS.get(span._kind, "internal"), span._attributes._dict
+        )
         _count(state, "free_text")
+    # Until now it was what the span's children and outgoing requests carry on.
     context = span._context
-    if context is not None and context.trace_state:
+    if context is not None:
         span._context = _without_trace_state(state, context)
     parent = span._parent
-    if parent is not None and parent.trace_state:
+    if parent is not None:
         span._parent = _without_trace_state(state, parent)
 
 
@@ -656,35 +659,44 @@ def _verify(span: Any, state: SpanState) -> None:
     """Clean what reached the span past its storages: a vendor's private writes in ``_on_ending``."""
     attributes = span._attributes
     stored = attributes._dict
-    if type(attributes) is not RedactingAttributes or type(stored) is not StoredValues or stored.touched:
-        removed: dict[str, int] = {}
-        stored.pop(REDACTED, None)
-        clean = state.redactor.attributes(stored, removed, state.server)
-        for name, count in removed.items():
-            state.removed[name] = state.removed.get(name, 0) + count
-        attributes._dict = StoredValues(clean)
-    for name, clean_item in (("_events", _clean_event), ("_links", _clean_link)):
-        storage = getattr(span, name)
-        made = CleanEvent if name == "_events" else CleanLink
-        if not all(type(item) is made and item.is_intact() for item in storage._dq):
-            cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
-            cleaned.dropped = storage.dropped
-            for item in storage:
-                kept = clean_item(state, item)
-                if kept is not None:
-                    cleaned.append(kept)
-            setattr(span, name, cleaned)
-    if span._status is not None and span._status.description:
-        span._status = _without_description(state, span._status)
+    if type(attributes) is not RedactingAttributes or type(stored) is not StoredValues:
+        # The evidence too may be somebody else's by now: it is written anew.
+        state.done = False
+        written = {key: value for key, value in list(stored.items()) if key[:4] != "zdr."}
+        attributes._dict = StoredValues(state.redactor.attributes(written, state.removed, state.server))
+    for event in span._events._dq:
+        if type(event) is not CleanEvent or not event.is_intact():
+            span._events = _verified(state, span._events, _clean_event)
+            break
+    for link in span._links._dq:
+        if type(link) is not CleanLink or not link.is_intact():
+            span._links = _verified(state, span._links, _clean_link)
+            break
+    status = span._status
+    if status is not None and status.description:
+        span._status = _without_description(state, status)
     if span._name is not state.name:
         _verify_name(span, state)
     facts = state.facts
     if facts is None or span._resource is not facts.clean:
         span._resource = shared.clean_resource(state.gate, span._resource)
     scope = span._instrumentation_scope
-    if scope is not None and (cleaned_scope := shared.scope_of(state.gate, scope)) is not scope:
-        span._instrumentation_scope = cleaned_scope
-        span._instrumentation_info = shared.info_of(cleaned_scope)
+    if scope is not None and shared.scope_of(state.gate, scope) is not scope:
+        span._instrumentation_scope, span._instrumentation_info = shared.scope_and_info_of(
+            state.gate, scope, None
+        )
+
+
+def _verified(
+    state: SpanState, storage: Any, clean: Callable[[SpanState, Any], Event | Link | None]
+) -> BoundedList[Any]:
+    cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
+    cleaned.dropped = storage.dropped
+    for item in storage:
+        kept = clean(state, item)
+        if kept is not None:
+            cleaned.append(kept)
+    return cleaned
 
 
 def _verify_name(span: Any, state: SpanState) -> None:
@@ -700,7 +712,7 @@ def _verify_name(span: Any, state: SpanState) -> None:
 def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
     """A cleaned copy of a span that did not pass the gate, with its evidence."""
     kind = _KINDS.get(item.kind, "internal")
-    state.server = item.kind in _SERVER_KINDS
+    state.server = item.kind in (_SERVER, _CONSUMER)
     clean = state.redactor.attributes(item.attributes, state.removed, state.server)
     name = _name_at_write(state, item.name, kind, clean)
     if not state.name_stands:
@@ -739,8 +751,16 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
     eligibility.describe(state, attributes, span._attributes.max_value_len)
-    evidence.mark(state.gate, attributes, state.removed, "span", failed=state.failed, product=state.product)
-    state.done = True
+    evidence.mark(
+        state.gate,
+        attributes,
+        state.removed,
+        "span",
+        failed=state.failed,
+        product=state.product,
+        again=state.counted,
+    )
+    state.done = state.counted = True
 
 
 def _skeletonise(
@@ -789,6 +809,9 @@ def _skeletonise(
 class _NothingStored(RedactingEvents):
     """The events and links of a skeleton: none, whatever is written later."""
 
+    def append(self, item: Any) -> None:
+        return None
+
     def clean(self, item: Any) -> Any:
         return None
 
@@ -808,11 +831,11 @@ def adopt(span: Any) -> SpanState | None:
         return None
     resource = span._resource
     state = SpanState(holding, shared.facts_of(holding, resource) if resource is not None else None, span)
-    state.server = span._kind in _SERVER_KINDS
-    span.__dict__[STATE] = state
+    state.server = span._kind in (_SERVER, _CONSUMER)
+    span._otel_zdr = state
     with span._lock:
         try:
-            _identify(state, span._attributes, None, None)
+            _identify(state, span, span._attributes, None, None)
             if span._attributes.dropped:
                 # A workspace may have been among what the limits evicted before the gate was there.
                 state.workspaces |= frozenset(("",))
@@ -830,49 +853,116 @@ _PARAMETERS = (
     "kind", "span_processor", "instrumentation_info", "record_exception", "set_status_on_exception",
     "limits", "instrumentation_scope",
 )  # fmt: skip
+_ABSENT: Any = object()
 
 
 def patched_init(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.__init__``: decide, and make the span without what must not be in it."""
+    by_name = _called_by_name(original)
+    # Handing fifteen arguments on by name costs more than all the rest does for a span that just passes.
+    make = original if _positional(original) == _PARAMETERS else by_name
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self: Any,
+        name: Any,
+        context: Any,
+        parent: Any = None,
+        sampler: Any = None,
+        trace_config: Any = None,
+        resource: Any = None,
+        attributes: Any = None,
+        events: Any = None,
+        links: Any = (),
+        kind: Any = trace_api.SpanKind.INTERNAL,
+        span_processor: Any = _ABSENT,
+        instrumentation_info: Any = None,
+        record_exception: Any = True,
+        set_status_on_exception: Any = True,
+        limits: Any = _ABSENT,
+        instrumentation_scope: Any = None,
+        **more: Any,
+    ) -> None:
+        state: SpanState | None = None
+        failed: Exception | None = None
+        clean: dict[str, Any] = {}
+        given_attributes, given_links = attributes, links
         holding = gate.current
-        if holding is None:
-            original(self, *args, **kwargs)
+        if holding is not None:
+            if holding.closed:
+                name, attributes, events, links, span_processor = "", None, None, (), _NOTHING
+            else:
+                try:
+                    if holding.policy.nothing and not _is_forced(holding, resource):
+                        state = _passing_of(holding)
+                    else:
+                        state = _decide(self, holding, resource, attributes, kind, parent)
+                        if state.verdict == identity.UNDER_ZDR:
+                            if holding.retains:
+                                eligibility.hold(state, attributes or {})
+                            if attributes:
+                                clean = state.redactor.attributes(attributes, state.removed, state.server)
+                            # Not through the SDK's constructor, which looks at each value once more.
+                            attributes, links = None, ()
+                            if events:
+                                events = [_clean_event(state, event) for event in events]
+                            if state.facts is not None:
+                                resource = state.facts.clean
+                            instrumentation_scope, instrumentation_info = shared.scope_and_info_of(
+                                holding, instrumentation_scope, instrumentation_info
+                            )
+                            state.name = _name_at_write(state, name, _KINDS.get(kind, "internal"), clean)
+                            name = state.name
+                except Exception as error:
+                    failed, state = error, _LastState(holding)
+                    attributes, links, events = None, (), None
+        call = by_name if span_processor is _ABSENT or limits is _ABSENT else make
+        call(
+            self, name, context, parent, sampler, trace_config, resource, attributes, events, links, kind,
+            span_processor, instrumentation_info, record_exception, set_status_on_exception, limits,
+            instrumentation_scope, **more,
+        )  # fmt: skip
+        if state is None:
             return
-        if args:
-            kwargs.update(zip(_PARAMETERS, args, strict=False))
-        if holding.closed:
-            kwargs.update(name="", attributes=None, links=(), span_processor=_NOTHING)
-            original(self, **kwargs)
+        self._otel_zdr = state
+        if type(state) is _Passing:
             return
         try:
-            if holding.policy.nothing and not _is_forced(holding, kwargs.get("resource")):
-                original(self, **kwargs)
-                return
-            _start(self, holding, original, dict(kwargs))
+            if failed is not None:
+                _skeletonise(self, state, failed, given_attributes)
+            elif state.verdict == identity.UNDER_ZDR:
+                _hang_storages(self, state, clean, given_links)
+            else:
+                _settle_storage(self, state)
         except Exception as error:
-            _start_skeleton(self, holding, original, kwargs, error)
+            _skeletonise(self, state, error, given_attributes)
         if identity.seen.pending:
-            with contextlib.suppress(Exception):
-                identity.seen.announce_pending()
+            identity.seen.announce_pending()
 
     return __init__
 
 
+def _positional(function: Any) -> tuple[str, ...]:
+    code = getattr(function, "__code__", None)
+    return code.co_varnames[1 : code.co_argcount] if code is not None else ()
+
+
+def _called_by_name(original: Callable[..., None]) -> Callable[..., None]:
+    """``original``, for a call with all of our parameters in our order, without those it does not have."""
+    known = frozenset(_positional(original))
+
+    def call(span: Any, *values: Any, **more: Any) -> None:
+        given = {
+            name: value
+            for name, value in zip(_PARAMETERS, values, strict=True)
+            if value is not _ABSENT and (not known or name in known)
+        }
+        original(span, **given, **more)
+
+    return call
+
+
 def _is_forced(holding: gate.Gate, resource: Any) -> bool:
     return resource is not None and shared.facts_of(holding, resource).forced
-
-
-def _start_skeleton(
-    span: Any, holding: gate.Gate, original: Callable[..., None], arguments: dict[str, Any], error: Exception
-) -> None:
-    given = arguments.get("attributes")
-    arguments.update(attributes=None, links=(), events=None)
-    state = _LastState(holding)
-    original(span, **arguments)
-    span.__dict__[STATE] = state
-    _skeletonise(span, state, error, given)
 
 
 class UnrecordedSpan(trace_api.NonRecordingSpan):
@@ -917,11 +1007,13 @@ def _remember_unrecorded(
     try:
         state = SpanState(holding, shared.facts_of(holding, tracer.resource), None)
         try:
-            _identify(state, attributes, context, trace_api.get_current_span(context).get_span_context())
+            _identify(
+                state, None, attributes, context, trace_api.get_current_span(context).get_span_context()
+            )
         except Exception as error:
             failure.note("span", error)
             state.verdict = identity.UNDER_ZDR
-        span.__dict__[STATE] = state
+        span._otel_zdr = state
         span.__class__ = UnrecordedSpan
     except Exception as error:
         # A span of another make: what is in it is unidentified.
@@ -932,22 +1024,22 @@ def patched_start(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.start``: a parent or ambient set given by an explicit context decides too."""
 
     def start(self: Any, start_time: int | None = None, parent_context: Context | None = None) -> None:
-        state: SpanState | None = self.__dict__.get(STATE)
-        if state is not None and state.verdict != identity.UNDER_ZDR and self._start_time is None:
-            try:
-                if parent_context is not None:
-                    before = state.workspaces
-                    _identify_late(self, state, parent_context, before)
-            except Exception as error:
-                _skeletonise(self, state, error)
+        if parent_context is not None:
+            state: SpanState | None = self._otel_zdr
+            if state is not None and state.verdict != identity.UNDER_ZDR and self._start_time is None:
+                try:
+                    if type(state) is not _Passing:
+                        _identify_late(self, state, parent_context)
+                except Exception as error:
+                    _skeletonise(self, state, error)
         original(self, start_time, parent_context)
 
     return start
 
 
-def _identify_late(span: Any, state: SpanState, context: Context, before: frozenset[str]) -> None:
+def _identify_late(span: Any, state: SpanState, context: Context) -> None:
     verdict = state.verdict
-    _identify(state, None, context, span._parent)
+    _identify(state, span, None, context, span._parent)
     decided, state.verdict = state.verdict, verdict
     if decided == identity.UNDER_ZDR:
         state.tighten()
@@ -960,26 +1052,44 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.end``: the last decision comes before any processor."""
 
     def end(self: Any, end_time: int | None = None) -> None:
-        state: SpanState | None = self.__dict__.get(STATE)
-        if gate.current is not None or state is not None:
+        state: SpanState | None = self._otel_zdr
+        holding = gate.current
+        if (
+            state is not None
+            and state.verdict == identity.OPEN
+            and state.gate is holding
+            and state.stamp is None
+        ):
+            # Nothing has changed since it was decided.
+            original(self, end_time)
+            if identity.seen.pending:
+                identity.seen.announce_pending()
+            return
+        if holding is not None or state is not None:
             try:
                 if self._end_time is None:
-                    if state is None:
+                    if state is None or type(state) is _Passing:
                         state = _late_state(self)
                     if state is not None:
                         with self._lock:
                             _settle(self, state)
             except Exception as error:
-                if state is None:
-                    state = self.__dict__.get(STATE) or SpanState(_holding(), None, self)
-                    self.__dict__[STATE] = state
+                if state is None or type(state) is _Passing:
+                    state = _state_after(self)
                 _skeletonise(self, state, error)
         original(self, end_time)
         if identity.seen.pending:
-            with contextlib.suppress(Exception):
-                identity.seen.announce_pending()
+            identity.seen.announce_pending()
 
     return end
+
+
+def _state_after(span: Any) -> SpanState:
+    """The state of a span for which making one has failed."""
+    state: SpanState | None = span._otel_zdr
+    if state is None or type(state) is _Passing:
+        state = span._otel_zdr = _LastState(_holding())
+    return state
 
 
 def _holding() -> gate.Gate:
@@ -1002,21 +1112,22 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
     """``Span._readable_span``: what processors and early readers get is verified and marked as passed."""
 
     def _readable_span(self: Any) -> ReadableSpan:
-        state: SpanState | None = self.__dict__.get(STATE)
+        state: SpanState | None = self._otel_zdr
         holding = gate.current
         if state is None and holding is not None and self._end_time is None:
             state = _late_state(self)
-        if state is not None and state.verdict == identity.UNDER_ZDR and not state.done:
+        has_ended = self._end_time is not None
+        if state is not None and state.verdict == identity.UNDER_ZDR:
             try:
                 _verify(self, state)
-                if self._end_time is not None:
+                if has_ended and not state.done:
                     _finish_evidence(self, state)
             except Exception as error:
                 _skeletonise(self, state, error)
         readable = original(self)
         if state is not None or (holding is not None and holding.policy.nothing):
             try:
-                if state is not None and self._end_time is not None:
+                if has_ended and type(state) is not _Passing:
                     _detach(readable)
                 elif state is not None and state.verdict != identity.OPEN:
                     _finish_early(readable, state)
@@ -1031,19 +1142,18 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
 
 def _detach(readable: Any) -> None:
     """An ended span needs no watching: let go of the state, which queues would keep."""
-    attributes: Any = readable._attributes
-    kind: type = type(attributes)
-    if kind is RedactingAttributes or kind is WatchingAttributes:
-        attributes.__dict__.pop("state", None)
-        attributes.__dict__.pop("shadow", None)
-        attributes.__class__ = BoundedAttributes
-    storage: Any
-    for storage in (readable._events, readable._links):
-        kind = type(storage)
-        if issubclass(kind, RedactingEvents):
-            storage.__dict__.pop("state", None)
-            storage.__dict__.pop("shadow", None)
-            storage.__class__ = BoundedList
+    attributes = readable._attributes
+    kind = type(attributes)
+    if kind is RedactingAttributes:
+        attributes.state = None
+        for storage in (readable._events, readable._links):
+            if type(storage) in _WITH_STATE:
+                storage.state = None
+    elif kind is WatchingAttributes:
+        attributes.state = None
+
+
+_WITH_STATE = frozenset((RedactingEvents, RedactingLinks, _NothingStored))
 
 
 def _finish_early(readable: Any, state: SpanState) -> None:
@@ -1054,7 +1164,7 @@ def _finish_early(readable: Any, state: SpanState) -> None:
             clean = SpanState(state.gate, None, None)
             setattr(readable, name, _without_trace_state(clean, context))
     if state.verdict == identity.UNDECIDED:
-        readable._attributes = of_clean_values(None, dict(readable._attributes._dict), immutable=True)
+        readable._attributes = clean_attributes(None, readable._attributes._dict)
         for name in ("_events", "_links"):
             live = getattr(readable, name)
             setattr(readable, name, BoundedList.from_seq(live._dq.maxlen, list(live)))
@@ -1062,7 +1172,7 @@ def _finish_early(readable: Any, state: SpanState) -> None:
 
 def mark_passed(readable: Any) -> None:
     """Remember which parts passed the gate: a copy, or one whose parts were replaced, has not."""
-    readable.__dict__[PASSED] = (
+    readable._otel_zdr_passed = (
         readable._attributes,
         readable._events,
         readable._links,
@@ -1071,7 +1181,8 @@ def mark_passed(readable: Any) -> None:
         readable._resource,
         readable._instrumentation_scope,
         # Of an open span they may grow, by what the gate looks at.
-        (len(readable._events), len(readable._links)) if readable._end_time is not None else None,
+        len(readable._events._dq) if readable._end_time is not None else None,
+        len(readable._links._dq),
     )
 
 
@@ -1081,14 +1192,14 @@ def has_passed(readable: Any) -> bool:
     return (
         passed is not None
         and passed[0] is readable._attributes
+        and type(readable._attributes._dict) is not TouchedValues
         and passed[1] is readable._events
         and passed[2] is readable._links
         and passed[3] is readable._name
         and passed[4] is readable._status
         and passed[5] is readable._resource
         and passed[6] is readable._instrumentation_scope
-        and (passed[7] is None or passed[7] == (len(readable._events), len(readable._links)))
-        and not getattr(readable._attributes._dict, "touched", False)
+        and (passed[7] is None or (passed[7] == len(readable._events) and passed[8] == len(readable._links)))
     )
 
 
@@ -1096,7 +1207,9 @@ def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.update_name``."""
 
     def update_name(self: Any, name: str) -> None:
-        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        state: SpanState | None = self._otel_zdr
+        if state is None:
+            state = _state_at_write(self)
         if state is not None and state.verdict != identity.OPEN and self._end_time is None:
             try:
                 if state.raw is not None:
@@ -1125,7 +1238,9 @@ def patched_set_status(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.set_status``: the code stays, the description is error text."""
 
     def set_status(self: Any, status: Any, description: str | None = None) -> None:
-        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        state: SpanState | None = self._otel_zdr
+        if state is None:
+            state = _state_at_write(self)
         if state is None or state.verdict == identity.OPEN:
             original(self, status, description)
             return
@@ -1151,7 +1266,9 @@ def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.add_event``: cleaned before the SDK copies it."""
 
     def add_event(self: Any, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
-        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        state: SpanState | None = self._otel_zdr
+        if state is None:
+            state = _state_at_write(self)
         if state is None or state.verdict != identity.UNDER_ZDR:
             # Raw, or an undecided span's list keeps both forms.
             original(self, name, attributes, timestamp)
@@ -1170,7 +1287,8 @@ def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
 
 def _make_event(span: Any, state: SpanState, name: Any, attributes: Any, timestamp: int | None) -> CleanEvent:
     name = _event_name(state, name)
-    clean = _clean_attributes(state, attributes, span._limits.max_event_attributes)
+    limits = span._limits
+    clean = _clean_attributes(state, attributes, limits.max_event_attributes, limits.max_attribute_length)
     return CleanEvent(name, clean, timestamp)
 
 
@@ -1184,7 +1302,9 @@ def patched_record_exception(original: Callable[..., None]) -> Callable[..., Non
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        state: SpanState | None = self.__dict__.get(STATE) or _state_at_write(self)
+        state: SpanState | None = self._otel_zdr
+        if state is None:
+            state = _state_at_write(self)
         if state is None or state.verdict == identity.OPEN:
             original(self, exception, attributes, timestamp, escaped)
             return
@@ -1218,9 +1338,9 @@ def _exception_event(
     _count(state, "error_text")
     if attributes:
         clean.update(state.redactor.attributes(attributes, state.removed, state.server))
-    return CleanEvent(
-        "exception", of_clean_values(span._limits.max_event_attributes, clean, immutable=True), timestamp
-    )
+    limits = span._limits
+    stored = clean_attributes(limits.max_event_attributes, clean, limits.max_attribute_length)
+    return CleanEvent("exception", stored, timestamp)
 
 
 class _Capture:
@@ -1267,7 +1387,8 @@ def open_spans() -> list[Span]:
 def adopt_safely(item: Any) -> None:
     """:func:`adopt` for a span found at installation; a failure leaves its skeleton."""
     try:
-        if item.__dict__.get(STATE) is None:
+        state = item._otel_zdr
+        if state is None or type(state) is _Passing:
             _late_state(item)
     except Exception as error:
         failure.note("span", error)
@@ -1275,11 +1396,11 @@ def adopt_safely(item: Any) -> None:
 
 def decide_anew(item: Any) -> None:
     """A policy changed while the span was open: what is under ZDR now is cleaned now."""
-    state: SpanState | None = item.__dict__.get(STATE)
+    state: SpanState | None = item._otel_zdr
     holding = gate.current
     if holding is None:
         return
-    if state is None:
+    if state is None or type(state) is _Passing:
         adopt_safely(item)
         return
     if state.verdict == identity.UNDER_ZDR or state.gate is holding:

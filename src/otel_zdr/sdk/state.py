@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from otel_zdr.redaction.redactor import LONG_WAY
 from otel_zdr.sdk import eligibility, identity
 from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, identify
 
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
     from otel_zdr.sdk.shared import ResourceFacts
 
 _ONLY_UNREADABLE = frozenset((UNIDENTIFIED,))
+
+
+def no_entry(_key: str, _default: int) -> int:
+    """Of all keys: nothing is decided by the type and shape of the value alone."""
+    return LONG_WAY
 
 
 def everyone_of(
@@ -41,11 +48,14 @@ class ItemState:
         failed: cleaning failed somewhere; the item says so.
         product: what the item is about, once it is known.
         held: raw values that the policy may retain at the end, by key, with their class.
+        entry: looks a key up among those that an item under ZDR decides by type and shape of the value alone:
+            see :meth:`otel_zdr.redaction.Redactor.entries`. :func:`no_entry` while more has to be looked at.
         served: the providers that the response says it went to, as a client instrumentation of ours read it.
     """
 
     __slots__ = (
         "caller",
+        "entry",
         "facts",
         "failed",
         "gate",
@@ -63,6 +73,7 @@ class ItemState:
     signal = "item"
 
     def __init__(self, gate: Gate, facts: ResourceFacts | None) -> None:
+        # Slots: quickly made and quickly read, which every write to an item does.
         self.gate = gate
         self.facts = facts
         self.redactor: Redactor = gate.redactor
@@ -77,6 +88,12 @@ class ItemState:
         self.held: dict[str, tuple[str, Any]] | None = None
         self.served: tuple[str, ...] | None = None
         self.verdict = identity.UNDECIDED
+        self.entry: Callable[[str, int], int] = no_entry
+
+    def begin_redacting(self) -> None:
+        """From now on what is written is cleaned by the short way, where there is one for its key."""
+        if self.held is None:
+            self.entry = self.redactor.entries(self.server, self.gate.watched)
 
     @property
     def watched(self) -> frozenset[str]:
@@ -115,6 +132,7 @@ class ItemState:
         before, now = self.redactor, self.gate.redactor_for(self.everyone)
         if now is not before:
             self.redactor = now
+            self.begin_redacting()
             self.clean_anew(before)
 
     def clean_anew(self, before: Redactor) -> None:
