@@ -267,11 +267,17 @@ class Redactor:
         it, while a span, where frameworks write the Host header there, does not.
         """
         server = type(instrument) is str and instrument.startswith(_SERVER_INSTRUMENTS)
-        clean = self.attributes(mapping, removed, server)
-        if server and mapping is not None and "http.server_name" in mapping:
-            kept = self.attribute("http.server_name", mapping["http.server_name"], {})
-            if kept is not REMOVED:
-                clean["http.server_name"] = kept
+        try:
+            if not server or mapping is None or "http.server_name" not in mapping:
+                return self.attributes(mapping, removed, server)
+            rest = dict(mapping)
+            name = rest.pop("http.server_name")
+        except Exception:
+            return self.attributes(mapping, removed, server)
+        clean = self.attributes(rest, removed, server)
+        kept = self.attribute("http.server_name", name, removed)
+        if kept is not REMOVED:
+            clean["http.server_name"] = kept
         return clean
 
     def _clean(self, key: str, value: object, removed: dict[str, int], server: bool) -> object:
