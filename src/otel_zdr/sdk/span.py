@@ -6,6 +6,7 @@ was open before the gate is taken under it at the next of them.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -936,7 +937,8 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             _skeletonise(self, state, error, given_attributes)
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return __init__
 
@@ -1063,7 +1065,8 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
             # Nothing has changed since it was decided.
             original(self, end_time)
             if identity.seen.pending:
-                identity.seen.announce_pending()
+                with contextlib.suppress(Exception):
+                    identity.seen.announce_pending()
             return
         if holding is not None or state is not None:
             try:
@@ -1079,7 +1082,8 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
                 _skeletonise(self, state, error)
         original(self, end_time)
         if identity.seen.pending:
-            identity.seen.announce_pending()
+            with contextlib.suppress(Exception):
+                identity.seen.announce_pending()
 
     return end
 
