@@ -232,7 +232,7 @@ def emit(pipeline: Any, signal: str, attributes: dict[str, Any]) -> None:
         (["ward", "studio"], {"acme.room", "acme.bed.number"}),
         (["studio"], set(GIVEN)),
     ],
-    ids=str,
+    ids=lambda given: "+".join(sorted(given)) or "nobody",
 )
 def test_a_key_stays_where_every_workspace_of_the_item_keeps_it(
     pipeline: Any, tmp_path: Path, signal: str, workspaces: list[str], expected: set[str]
@@ -293,7 +293,7 @@ def test_a_workspace_that_is_named_last_decides_over_what_was_written_before(
         (["clinic", "ward"], {"acme-clinic-step"}),
         (["ward", "anybody"], set()),
     ],
-    ids=str,
+    ids=lambda given: "+".join(sorted(given)) or "nobody",
 )
 def test_a_name_stays_where_every_workspace_of_the_item_keeps_it(
     pipeline: Any, tmp_path: Path, workspaces: list[str], expected: set[str]
