@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from otel_zdr.catalogue import shapes, vocabulary
+from otel_zdr.catalogue import lookup, shapes, vocabulary
 from otel_zdr.collector import values
 from otel_zdr.collector.keys import FIGURES, PRUNED, Keys, times_of
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
@@ -95,13 +95,16 @@ def _leaf() -> str:
 
 
 def _tells(value: str) -> str:
-    """Whether a pruned response holds more than texts: alone, a key called ``model`` may hold anything.
+    """Whether a pruned response holds a part with at least two figures, as usage always does.
 
-    An id that only a vendor's API makes, beside a model, is evidence too.
+    An id that only a vendor's API makes, beside a model, is evidence too. Without either its texts go: alone,
+    a key called ``model`` may hold anything.
     """
+    figures = "Len(Filter({0}, (_, y) => not IsString(y))) > 1"
+    items = f"IsList(z) and Any(z, (_, i) => ({figures.format('i')}))"
     identified = all_of('k == "id"', match("z", f"^{_RESPONSE_ID}$"))
     return any_of(
-        f"Any({value}, (_, z) => not IsString(z))",
+        f"Any({value}, (_, z) => (IsMap(z) and {figures.format('z')} or {items}))",
         f"Any({value}, (k, z) => ({identified})) and Any({value}, (k, _) => {match('k', f'^{words(p._MODEL_KEYS)}$')})",
     )
 
@@ -120,8 +123,14 @@ def _rebuild(source: str, path: list[str], flat: str, depth: int) -> str:
     leaf = all_of(f"{value} != nil", f'{flat}[Concat([{", ".join(here)}], ".")] == {value}')
     kept = f"Filter({source}, ({key}, {value}) => {any_of(_container(value), leaf)})"
     inner = f"When(() => {_container(value)}, {_rebuild(value, here, flat, depth - 1)}, {value})"
-    lonely = any_of(f"Len({value}) == 0", all_of(match(path[0], "^r"), unless(_tells(value))))
-    return f"Filter(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => {unless(all_of(_container(value), lonely))})"
+    told = f"MapEach(MapEach({kept}, ({key}, {value}) => {inner}), (_, {value}) => {_told(value, path[0])})"
+    return f"Filter({told}, (_, {value}) => {unless(all_of(_container(value), f'Len({value}) == 0'))})"
+
+
+def _told(value: str, slot: str) -> str:
+    """``value``, or of the mapping of a response that tells nothing of use what is not text."""
+    mute = all_of(f"IsMap({value})", match(slot, "^r"), unless(_tells(value)))
+    return f'When(() => ({mute}), Filter({value}, (k, z) => (not IsString(z) or k == "type")), {value})'
 
 
 def _pruned(parsed: str, flat: str) -> Iterator[str]:
@@ -132,7 +141,8 @@ def _pruned(parsed: str, flat: str) -> Iterator[str]:
     yield f"set({flat}, Filter({flat}, (k, v) => {_leaf()}))"
     yield f"set({parsed}, Filter({parsed}, (_, v) => {_container('v')}))"
     yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_rebuild('v', ['slot'], flat, DEPTH)}))"
-    yield f"set({parsed}, Filter({parsed}, (slot, v) => (Len(v) > 0 and ({match('slot', '^[^r]')} or {_tells('v')}))))"
+    yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_told('v', 'slot')}))"
+    yield f"set({parsed}, Filter({parsed}, (_, v) => Len(v) > 0))"
 
 
 def prune_body(body: str, cache: str) -> Iterator[str]:
@@ -159,7 +169,7 @@ _OPENS = values.opens("v")
 
 def hinted(keys: Keys) -> str:
     """Whether an unlisted key ``k`` with JSON as its value ``v`` speaks of usage."""
-    hint = match("k", r"(?i)(?:usage|metrics|tokens?_?count|token_?usage)[^.]*$")
+    hint = match("k", f"(?:{expression(lookup._JSON_HINT)})[^.]{{0,48}}$")
     return all_of(_OPENS, hint, f"not {match('k', keys.denied)}")
 
 

@@ -51,7 +51,10 @@ _PLAIN_FIGURE = "|".join(
 )
 _LOOSE_FIGURE = _within(_some(v._LOOSE_UNITS | v._LENGTHS))
 _LOOSE_CONTEXT = f"^(?:{_K}(?:_|$))+$|" + _within(_some(v._COMPANIONS))
-_HINT = f"(?:^|_){_some(v._UNITS | v._COUNTABLE | v._LOOSE_UNITS | v._TIMES | v._LENGTHS | {'time'})}(?:_|$)"
+#: What makes a figure stands among the last words, which are all of figures.
+_HINT = (
+    f"(?:^|_){_some(v._UNITS | v._COUNTABLE | v._LOOSE_UNITS | v._TIMES | v._LENGTHS | {'time'})}(?:_{_F})*$"
+)
 
 
 def figure(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector.ottl import all_of, any_of, exactly, expression, match, words
+from otel_zdr.redaction import json_pruning
 
 _CHARACTER = "[A-Za-z0-9._:@+-]"
 #: A token; ``//`` never occurs in an id, only in an address.
@@ -77,6 +78,7 @@ CLOSED = {
     shapes.ROUTE: ROUTE,
     shapes.QUALNAME: QUALNAME,
     shapes.TOKEN: TOKEN,
+    shapes.VENDOR_ID: expression(json_pruning._VENDOR_ID),
     **{shapes.ENUM_PREFIX + name: words(allowed) for name, allowed in shapes.ENUMS.items()},
 }
 
