@@ -272,3 +272,28 @@ def test_the_core_imports_nothing_of_opentelemetry() -> None:
         "sys.modules['otel_zdr'] = package;" + code
     )
     assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "car.model",
+        "vehicle.model_name",
+        "travel.agent.name",
+        "patient.operation.name",
+        "order.request_id",
+        "order.total_cost",
+        "account.credits",
+        "phone.tokens",
+    ],
+)
+def test_what_other_things_call_a_model_an_agent_or_a_cost_is_not_ours(key: str) -> None:
+    assert not kept(key)
+
+
+@pytest.mark.parametrize("head", ["arguments", "kwargs", "args", "tool_result", "state", "payload"])
+@pytest.mark.parametrize("tail", ["model", "tokens", "usage.input_tokens", "request_id", "agent.name"])
+def test_arguments_and_results_written_flat_are_removed_whatever_they_are_called(
+    head: str, tail: str
+) -> None:
+    assert not kept(f"{head}.{tail}")

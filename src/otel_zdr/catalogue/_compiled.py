@@ -1197,6 +1197,15 @@ TAILS: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "session ",
     ),
     (
+        'tool_arguments', False, '', None,
+        "args arguments form function_args function_call kwargs payload state tool_args "
+        "tool_arguments tool_input user_input variables ",
+    ),
+    (
+        'tool_result', False, '', None,
+        "function_result tool_output tool_response tool_result ",
+    ),
+    (
         'url', False, '', None,
         "db.elasticsearch.path_parts params query url.path.parameter ",
     ),

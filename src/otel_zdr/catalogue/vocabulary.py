@@ -81,6 +81,12 @@ VENDORS = word_set(
 )
 _REGISTERED = word_set("com org io ai dev net gen llm")
 
+#: What has models, agents, operations, requests and costs of its own, which are not a language model's.
+_OTHER_OWNERS = word_set(
+    "car cars vehicle bike phone device camera laptop printer product hardware machine equipment patient"
+    " person customer employee doctor user order orders invoice payment card account bank policy claim"
+    " travel sales insurance estate business domain view table surgery medical"
+)
 _TEXT_WORDS = word_set("model name id ids version reason reasons tier fingerprint provider environment")
 _LAST_WORDS_LENGTH = 32
 
@@ -179,6 +185,8 @@ def classify(key: str, known: frozenset[str]) -> Rule | None:
         start -= 1
     if start < len(words):
         prefix = words[:start]
+        if not _OTHER_OWNERS.isdisjoint(prefix):
+            return None
         kind = figure_class(words[start:], companions=known.issuperset(prefix))
         if kind is not None and _is_prefix_known(prefix, key, known):
             return _USAGE if kind == "usage" else _TIMING
@@ -192,6 +200,8 @@ def _classify_text(words: list[str], key: str, known: frozenset[str]) -> Rule | 
     before = words[-2] if len(words) > 1 else ""
     prefix = words[:-1]
     rule = None
+    if not _OTHER_OWNERS.isdisjoint(prefix):
+        return None
     if last == "model" or (before == "model" and last in ("name", "id", "version")):
         rule = _MODEL
         prefix = [word for word in prefix if word not in _MODEL_WORDS]
