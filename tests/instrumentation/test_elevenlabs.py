@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import openai
 import pytest
 
 pytest.importorskip("elevenlabs")
@@ -20,6 +21,7 @@ from elevenlabs.core.api_error import ApiError
 from elevenlabs.environment import ElevenLabsEnvironment
 
 from otel_zdr.instrumentation.elevenlabs import ElevenLabsInstrumentor
+from otel_zdr.instrumentation.openai import OpenAIInstrumentor
 from tests.fakes import elevenlabs as fake
 from tests.fakes.server import FakeServer
 from tests.instrumentation.speech_checks import INPUT, OUTPUT, STT, TTS, assert_nowhere, assert_span
@@ -237,6 +239,23 @@ def test_text_as_it_comes_is_counted_as_it_is_taken(
     assert any(telemetry.canary in str(message) for message in server.requests[0].messages)
     assert_realtime(telemetry)
     assert FIRST in telemetry.span().attributes
+
+
+def test_a_call_that_makes_the_text_is_a_span_of_its_own(
+    realtime: Any, telemetry: Any, server: FakeServer, instrument: Callable[[Any], Any]
+) -> None:
+    instrument(OpenAIInstrumentor)
+    model = openai.OpenAI(api_key="k", base_url=f"{server.url}/openai/v1", max_retries=0)
+
+    def thought() -> Iterator[str]:
+        said = [{"role": "user", "content": telemetry.canary}]
+        for chunk in model.chat.completions.create(model="m", messages=said, stream=True):
+            yield f"{chunk.choices[0].delta.content or ''} "
+
+    assert list(realtime("voice-1", text=thought(), model_id=MODEL, voice_settings=SETTINGS))
+    assert sorted(span.name for span in telemetry.spans()) == ["chat m", f"text_to_speech {MODEL}"]
+    assert all(span.parent is None for span in telemetry.spans())
+    telemetry.assert_content(INPUT)
 
 
 def test_text_as_it_comes_left_early_is_interrupted(realtime: Any, telemetry: Any) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gc
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -310,3 +311,52 @@ async def test_a_key_in_the_address_is_nowhere(connect: Any, server: FakeServer,
         await socket.receive()
     assert telemetry.span()
     assert telemetry.canary.encode() not in telemetry.wire()
+
+
+@pytest.mark.parametrize(("path", "name"), [(SPEECH, "text_to_speech"), (TRANSCRIPTION, "speech_to_text")])
+async def test_a_refused_handshake_is_a_span_with_an_error(
+    connect: Any, server: FakeServer, telemetry: Any, path: str, name: str
+) -> None:
+    server.fail(f"{path.rpartition('/')[0]}/*", status=403)
+    with pytest.raises(Exception) as caught:
+        async with connect(f"{server.ws_url}{path}?said={telemetry.canary}"):
+            pass
+    span = telemetry.span()
+    assert span.name == name
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes["error.type"] == type(caught.value).__qualname__
+    assert span.attributes["server.address"] == "127.0.0.1"
+    assert telemetry.canary.encode() not in telemetry.wire()  # it was in the query
+    assert KEY.encode() not in telemetry.wire()
+
+
+async def test_a_host_that_cannot_be_reached_passes_through(connect: Any, telemetry: Any) -> None:
+    with pytest.raises(OSError):
+        async with connect(f"ws://127.0.0.1:9{SPEECH}"):
+            pass
+
+
+async def test_the_methods_of_connections_to_other_hosts_stay_as_they_are(
+    connect: Any, server: FakeServer, telemetry: Any
+) -> None:
+    async with connect(f"{server.ws_url}/deepgram/v1/speak") as socket:
+        assert (await socket.receive())["type"] == "Metadata"
+        assert not {"recv", "send", "receive", "send_str"} & set(vars(socket.socket))
+    assert telemetry.spans() == []
+
+
+async def test_a_connection_that_is_watched_is_collected_when_it_is_dropped(
+    connect: Any, server: FakeServer, telemetry: Any
+) -> None:
+    async with connect(f"{server.ws_url}{SPEECH}") as socket:
+        await socket.send(create("a"))
+        await until(socket, "contextCreated")
+        held = weakref.ref(socket.socket)
+    del socket
+    for _ in range(20):
+        gc.collect()
+        if held() is None:
+            break
+        await asyncio.sleep(0.05)
+    assert held() is None
+    assert len(telemetry.spans()) == 1

@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from opentelemetry.context import Context, attach, detach, get_current
+
 from . import _semconv as semconv
 from ._call import Call
 from ._fern import headers_of, number, query_parameter, watch_data
@@ -152,17 +154,29 @@ def _duration(data: Any) -> object:
 
 
 class _CountedText:
-    """The caller's pieces of text, the same ones in the same order, counted as they are taken."""
+    """The caller's pieces of text, the same ones in the same order, counted as they are taken.
+
+    Attributes:
+        outside: the caller's context. What makes the pieces (a language model, often) is no part of the call.
+    """
 
     def __init__(self, pieces: Iterable[str]) -> None:
         self._pieces: Iterator[str] = iter(pieces)
         self.take: Callable[[str], None] | None = None
+        self.outside: Context | None = None
 
     def __iter__(self) -> _CountedText:
         return self
 
     def __next__(self) -> str:
-        piece = next(self._pieces)
+        if self.outside is None:
+            piece = next(self._pieces)
+        else:
+            token = attach(self.outside)
+            try:
+                piece = next(self._pieces)
+            finally:
+                detach(token)
         if self.take is not None:
             self.take(piece)
         return piece
@@ -192,6 +206,7 @@ class _Realtime:
         def start() -> Call | None:
             call = begin(self, instance, args, kwargs)  # type: ignore[arg-type]
             if call is not None:
+                counted.outside = get_current()
                 counted.take = _taker(call, speech)
             return call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -44,7 +45,7 @@ class _Aiohttp:
             call.end()
             return
         response.content = _ObservedReader(content, call, observer)
-        body = Body(call, observer)
+        body = Body(call, observer, at_end=content.at_eof)
         for name in ("close", "release"):
             body.end_with(response, name)
 
@@ -98,27 +99,50 @@ class _ObservedReader(wrapt.ObjectProxy):  # type: ignore[type-arg]
         self._self_saw(data)
         return data
 
-    # the iterators, on the methods above
+    # the iterators
 
     def __aiter__(self) -> Any:
-        return _iterator(self.readline)
+        return self._self_pieces(self.__wrapped__.readline)
 
     def iter_chunked(self, n: int) -> Any:
-        return _iterator(lambda: self.read(n))
+        return self._self_pieces(functools.partial(self.__wrapped__.read, n))
 
     def iter_any(self) -> Any:
-        return _iterator(self.readany)
+        return self._self_pieces(self.__wrapped__.readany)
 
     def iter_chunks(self) -> Any:
         from aiohttp.streams import ChunkTupleAsyncStreamIterator
 
         return ChunkTupleAsyncStreamIterator(self)  # type: ignore[arg-type]
 
+    def _self_pieces(self, read: Callable[[], Awaitable[bytes]]) -> _Pieces:
+        return _Pieces(read, self._self_call, self._self_observer)
 
-def _iterator(read: Callable[[], Awaitable[bytes]]) -> Any:
-    from aiohttp.streams import AsyncStreamIterator
 
-    return AsyncStreamIterator(read)
+class _Pieces:
+    """As aiohttp's `AsyncStreamIterator`, in one step with the observation, which is paid for each piece."""
+
+    __slots__ = ("_call", "_read", "_see")
+
+    def __init__(self, read: Callable[[], Awaitable[bytes]], call: Any, observer: Observer) -> None:
+        self._read = read
+        self._call = call
+        self._see = observer.see
+
+    def __aiter__(self) -> _Pieces:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            data = await self._read()
+        except BaseException as exc:
+            self._call.fail(exc)
+            raise
+        if not data:
+            self._call.end()
+            raise StopAsyncIteration
+        self._see(self._call, data)
+        return data
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str) -> Any:

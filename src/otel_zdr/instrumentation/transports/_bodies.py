@@ -33,13 +33,18 @@ def whole(call: Any, observer: Observer, data: bytes) -> None:
 
 
 class Body:
-    """The body of one streamed response."""
+    """The body of one streamed response.
 
-    __slots__ = ("_read", "call", "observer")
+    Args:
+        at_end: tells whether everything has been read, where the reading methods do not end the call.
+    """
 
-    def __init__(self, call: Any, observer: Observer) -> None:
+    __slots__ = ("_at_end", "_read", "call", "observer")
+
+    def __init__(self, call: Any, observer: Observer, at_end: Callable[[], bool] = lambda: False) -> None:
         self.call = call
         self.observer = observer
+        self._at_end = at_end
         self._read: Any = None  # the generator of the client that the body is read from
 
     def watch(self, response: Any, name: str, *, feed: bool = True) -> None:
@@ -62,10 +67,8 @@ class Body:
         owner, method = weakref.ref(response), getattr(type(response), name)
 
         def closing(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return method(owner(), *args, **kwargs)
-            finally:
-                self._closed()
+            self._closed()
+            return method(owner(), *args, **kwargs)
 
         setattr(response, name, closing)
 
@@ -83,7 +86,7 @@ class Body:
 
     def _closed(self) -> None:
         if not self._advancing():
-            self.call.end(INTERRUPTED)
+            self.call.end(None if self._at_end() else INTERRUPTED)
 
     def _replace(self, response: Any, name: str, observed: Callable[[Any], Any]) -> None:
         owner, method = weakref.ref(response), getattr(type(response), name)
