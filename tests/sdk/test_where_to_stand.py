@@ -232,7 +232,7 @@ def test_content_is_gone_before_it_is_queued() -> None:
     held = [
         item
         for item in gc.get_objects()
-        if isinstance(item, dict) and any(v == marker[:-1] for v in item.values() if isinstance(v, str))
+        if isinstance(item, dict) and any(v == marker[:-1] for v in list(item.values()) if isinstance(v, str))
     ]
     assert all("made" in item or "marker" in item for item in held if item is not globals()), (
         "something keeps the content"

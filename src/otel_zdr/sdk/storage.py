@@ -13,6 +13,7 @@ leaves it bigger for as long as it is queued.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -212,9 +213,9 @@ class RedactingAttributes(BoundedAttributes):
         if state is not None:
             failure.note(state.signal, error)
             state.failed = True
-        name = plain_text(key)
-        if name is not None:
-            self._dict.pop(name, None)
+        with contextlib.suppress(Exception):
+            # A subclass of str is stored under its plain text.
+            self._dict.pop(key if type(key) is str else str.__str__(key), None)
 
     def _put(self, key: str, clean: Any) -> None:
         """Store a clean value in all the cases there are: replaced, removed, over the limits."""
