@@ -177,8 +177,9 @@ class _Speech:
         at = message.find('"usage"', -_TAIL)
         if at < 0 or call.wants_content or message.find('"status"', at) >= 0:
             return False
+        if not spoken.usage(message[at + 7 :]):
+            return False
         call.chunk()
-        spoken.usage(message[at + 7 :])
         return True
 
     def _forget(self, name: Any) -> None:

@@ -99,24 +99,29 @@ class Spoken(Observer):
             if at < 0:
                 at = find(_USAGE, start, end)
             if at >= 0:
-                self.usage(lines[at + len(_USAGE) : end])
+                if not self.usage(lines[at + len(_USAGE) : end]):
+                    self.chunk(call, skim(lines[start:end]))
             elif lines.startswith(b'{"error"', start):
                 self.chunk(call, skim(lines[start:end]))
             start = end + 1
 
-    def usage(self, said: bytes | str) -> None:
-        """What follows the key, up to the end of the line: `: {…}` and whatever stands behind it."""
+    def usage(self, said: bytes | str) -> bool:
+        """What follows the key, up to the end of the line: `: {…}` and whatever stands behind it.
+
+        Returns whether it was that; else what was taken for the key is a word that was spoken.
+        """
         known = _usages.get(said)
         if known is None:
             known = _read_usage(said)
             # The counts of a stream's pieces are small and few.
             if len(_usages) < 1024 and len(said) < 256:
                 _usages[said] = known
-        counted, model = known
+        is_usage, counted, model = known
         if counted is not None:
             self._counted = counted + (self._counted or 0)
         if model:
             self._model = model
+        return is_usage
 
     def finish(self, call: Call) -> None:
         call.characters(self.sent if self._counted is None else self._counted)
@@ -127,15 +132,15 @@ class Spoken(Observer):
 
 _USAGE = b'"usage"'
 _TAIL = 192  # the end of a line in which its usage stands, most often
-_usages: dict[bytes | str, tuple[int | None, Any]] = {}
+_usages: dict[bytes | str, tuple[bool, int | None, Any]] = {}
 
 
-def _read_usage(said: bytes | str) -> tuple[int | None, Any]:
+def _read_usage(said: bytes | str) -> tuple[bool, int | None, Any]:
     if isinstance(said, str):
         said = said.encode()
     colon, _, document = said.partition(b":")
     usage = None if colon.strip() else parse(document[: document.find(b"}") + 1])
-    return count(pick(usage, "processedCharactersCount")), pick(usage, "modelId")
+    return isinstance(usage, dict), count(pick(usage, "processedCharactersCount")), pick(usage, "modelId")
 
 
 def _words(timestamps: Any) -> Iterable[str]:
