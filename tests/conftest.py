@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from opentelemetry import context as context_api
 
 from otel_zdr.testing import CapturingLogExporter, CapturingMetricExporter, CapturingSpanExporter, uninstall
 
 
 @pytest.fixture(autouse=True)
 def gate_is_off() -> Iterator[None]:
-    """No test leaves a gate behind, or finds one."""
+    """No test leaves a gate, or a workspace in the context, behind, or finds one."""
     uninstall()
+    context_api.attach(context_api.Context())
     yield
+    context_api.attach(context_api.Context())
     uninstall()
 
 
