@@ -26,7 +26,7 @@ _ELSEWHERE = ("otel_zdr.sdk.startup", "otel_zdr.sdk.distro", "otel_zdr.catalogue
 _OUTERMOST = {
     "RedactingAttributes": ("__setitem__", "_set_items", "__delitem__"),
     "WatchingAttributes": ("__setitem__", "_set_items"),
-    "RedactingEvents": ("append", "extend"),
+    "RedactingList": ("append", "extend"),
     "StoredValues": ("__setitem__", "update", "setdefault", "__ior__", "__reduce__"),
     "workspace": ("__init__", "__enter__", "__exit__", "__aenter__", "__aexit__", "__call__"),
     "otel_zdr.sdk.activation": ("install", "activate", "reset", "pre_instrument"),

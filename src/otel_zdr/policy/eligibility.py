@@ -22,7 +22,7 @@ class in :data:`RETAINABLE` (nothing else: no events, names, bodies, errors, unk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from otel_zdr.policy import coverage as promise
@@ -102,42 +102,60 @@ def judge(
             retained because of them.
     """
     try:
-        get = attributes.get
-        own, operation = get(PRODUCT), get(_OPERATION)
-        if own is None and operation is None:
-            product = _product_of_dialect(attributes)
-        else:
-            product = _product(own, operation)
-        if product is None:
+        values = tuple(map(attributes.get, _ASKED))
+        if values[:4] == _NO_PRODUCT:
             return None
-        hosts: tuple[object, ...] = ()
-        port = None
-        if not server:
-            hosts, port = tuple(map(get, _HOST_KEYS)), get("server.port")
-        stated = get(ATTEMPTS) or get(PROVIDER)
-        # The values as they are: items of one kind ask the same again and again.
+        # The values as they are: items of one kind ask the same again and again. The flags are for numbers
+        # that equal one another.
         question = (
-            product,
-            hosts,
-            port if type(port) is int else None,
-            served,
-            tuple(stated) if isinstance(stated, list | tuple) else stated,
-            tuple(map(get, _PROVIDER_KEYS)),
-            get(NO_RETENTION_HINT) is False,
-            inworld_hosts,
-        )
-        found = _judged.get(question)
-        if found is None:
-            found = _judge(*question)
+            values, type(values[4]) is int, values[5] is False, server, served, inworld_hosts,
+        )  # fmt: skip
+        try:
+            found = _judged.get(question, _NOT_ASKED)
+        except TypeError:  # a list
+            return _answer(attributes.get, server, served, inworld_hosts)
+        if found is _NOT_ASKED:
+            found = _answer(attributes.get, server, served, inworld_hosts)
             if len(_judged) >= _REMEMBERED:
                 _judged.clear()
             _judged[question] = found
-        return found
+        return found  # type: ignore[return-value]
     except Exception:
         return None
 
 
-_judged: dict[tuple[object, ...], Eligibility] = {}
+_NO_PRODUCT = (None, None, None, None)
+_NOT_ASKED = object()
+_ASKED = (
+    PRODUCT, _OPERATION, "openinference.span.kind", "llm.request.type", "server.port", NO_RETENTION_HINT,
+    *_HOST_KEYS, *_PROVIDER_KEYS, ATTEMPTS, PROVIDER,
+)  # fmt: skip
+_judged: dict[tuple[object, ...], object] = {}
+
+
+def _answer(
+    get: Callable[[str], object],
+    server: bool,
+    served: tuple[str, ...] | None,
+    inworld_hosts: frozenset[str],
+) -> Eligibility | None:
+    own, operation = get(PRODUCT), get(_OPERATION)
+    is_unsaid = own is None and operation is None
+    product = _product_of_dialect(get) if is_unsaid else _product(own, operation)
+    if product is None:
+        return None
+    port, hint = get("server.port"), get(NO_RETENTION_HINT)
+    stated = get(ATTEMPTS) or get(PROVIDER)
+    return _judge(
+        product,
+        None if server else _host(tuple(map(get, _HOST_KEYS))),
+        port if type(port) is int and not server else None,
+        served,
+        tuple(stated) if isinstance(stated, list | tuple) else stated,
+        _provider(tuple(map(get, _PROVIDER_KEYS))),
+        hint is False,
+        inworld_hosts,
+    )
 
 
 def _words(values: tuple[object, ...]) -> list[str]:
@@ -176,25 +194,24 @@ def _product(own: object, operation: object) -> str | None:
     return product
 
 
-def _product_of_dialect(attributes: Mapping[str, object]) -> str | None:
-    if attributes.get("openinference.span.kind") == "LLM":
+def _product_of_dialect(get: Callable[[str], object]) -> str | None:
+    if get("openinference.span.kind") == "LLM":
         return "llm"
-    if attributes.get("llm.request.type") in ("chat", "completion"):
+    if get("llm.request.type") in ("chat", "completion"):
         return "llm"
     return None
 
 
 def _judge(
     product: str,
-    hosts: tuple[object, ...],
+    host: str | None,
     port: int | None,
     served: tuple[str, ...] | None,
     stated: object,
-    providers: tuple[object, ...],
+    said: str | None,
     lacks_hint: bool,
     inworld_hosts: frozenset[str],
 ) -> Eligibility:
-    host, said = _host(hosts), _provider(providers)
     if not host or host is _CONTRADICTION:
         return Eligibility(product, promise.UNKNOWN, "host-is-not-known")
     if host in inworld_hosts or (port is not None and f"{host}:{port}" in inworld_hosts):

@@ -12,7 +12,7 @@ from typing import Any
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import shapes
-from otel_zdr.catalogue.rule import CONTENT_CLASSES, METADATA_CLASSES, Rule
+from otel_zdr.catalogue.rule import CONTENT_CLASSES, Rule
 from otel_zdr.redaction import json_pruning, shaping
 from otel_zdr.redaction.naming import KINDS, Names, is_level, rebuilt_span_name
 from otel_zdr.redaction.removed import REMOVED, count
@@ -24,12 +24,14 @@ _OVER_SHAPE = "free_text"
 _RESERVED = "zdr."
 _SCHEMA_URL = r"https://opentelemetry\.io/schemas/[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{1,4}"
 _SAMPLING = r"(?:(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})(?:;(?!$)|$)){1,4}"
-#: Index 0 is no class, so that a negative entry of the fast path's tables always means "drop".
-CLASSES_OF_ENTRIES = ("", *sorted(CONTENT_CLASSES | METADATA_CLASSES))
 _UNIT = r"(?:%|[A-Za-z0-9]{1,8})?(?:\{[a-z_]{1,24}\})?(?:/(?:[a-z]{1,8}|\{[a-z_]{1,24}\}))?"
 _SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
 
+_MAY_BEGIN_JSON = frozenset(
+    "{[\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
+).union(map(chr, range(0x2000, 0x200B)))
+_DIGITS = frozenset("0123456789")
 _token_match = shapes.TOKEN_PATTERN.fullmatch
 
 # What the fast path can decide by itself, as bits of an entry of its table. Written out (1, 2, 4, 8, 16) where
@@ -52,6 +54,10 @@ _MASKS = {
 
 def _module_is_loaded(name: str) -> bool:
     return name in sys.modules
+
+
+Keeps = Callable[[str, int], int]
+Drops = Callable[[str], "str | None"]
 
 
 class Redactor:
@@ -78,25 +84,26 @@ class Redactor:
         self._names = Names(keep_names, module_known)
         self._parents = _parents()
         self._shapers: dict[str, shaping.Shaper] = {}
-        self._client_table = self._table(server=False)
-        self._server_table = self._table(server=True)
-        self._entries: dict[tuple[bool, frozenset[str]], Callable[[str, int], int]] = {}
+        self._client = self._tables(server=False)
+        self._server = self._tables(server=True)
+        self._ways: dict[tuple[bool, frozenset[str]], tuple[Keeps, Drops]] = {}
 
-    def _table(self, server: bool) -> dict[str, int]:
-        """Exact keys → bits of what the fast path accepts, or minus the index of the class to count."""
-        table: dict[str, int] = {}
+    def _tables(self, server: bool) -> tuple[dict[str, int], dict[str, str]]:
+        """(exact keys → bits of what the fast path lets stay, exact keys → the class that all goes and counts as)."""
+        keeps: dict[str, int] = {}
+        drops: dict[str, str] = {}
         for key in (*catalogue.exact_rules(), *self._kept):
             rule = self._rule(key)
             if rule is None:
                 continue  # also of the gate's own keys
             if server and rule.server_class is not None:
-                table[key] = -CLASSES_OF_ENTRIES.index(rule.server_class)
+                drops[key] = rule.server_class
             elif not rule.keep:
-                table[key] = -CLASSES_OF_ENTRIES.index(rule.content_class)
+                drops[key] = rule.content_class
             else:
-                table[key] = _MASKS.get(rule.shape, _SHAPED)
+                keeps[key] = _MASKS.get(rule.shape, _SHAPED)
                 self._shapers[key] = shaping.SHAPERS[rule.shape]
-        return table
+        return keeps, drops
 
     def _rule(self, key: str) -> Rule | None:
         """The operator's word, then the catalogue's. The settings have refused content classes."""
@@ -115,18 +122,18 @@ class Redactor:
             and catalogue.content_class_of(key) is None
         )
 
-    def entries(self, server: bool, apart: frozenset[str]) -> Callable[[str, int], int]:
-        """A look-up by exact key: what `attribute` decides there, for callers who cannot afford to call it.
+    def ways(self, server: bool, apart: frozenset[str]) -> tuple[Keeps, Drops]:
+        """What `attribute` looks up first, for callers on whose way every call counts.
 
-        Positive: an int and a float stay (1), a bool (2), a token (4), a tuple of tokens (8); what the bits do
-        not settle, and all about the keys ``apart``, is left to `attribute`. Negative: everything goes, counted
-        as `CLASSES_OF_ENTRIES` has it at minus the entry. 0: not known, see `is_lost_text`.
+        The first look-up gives bits for a key: an int and a float stay (1), a bool (2), a token (4), a tuple of
+        tokens (8); what the bits do not settle, and all about the keys ``apart``, is left to `attribute`.
+        For keys without bits the second gives the class that everything goes and counts as.
         """
-        found = self._entries.get((server, apart))
+        found = self._ways.get((server, apart))
         if found is None:
-            table = dict(self._server_table if server else self._client_table)
-            table.update(dict.fromkeys(apart, LONG_WAY))
-            found = self._entries[server, apart] = table.get
+            keeps, drops = self._server if server else self._client
+            found = ({**keeps, **dict.fromkeys(apart, LONG_WAY)}.get, drops.get)
+            self._ways[server, apart] = found
         return found
 
     # --- attributes
@@ -138,22 +145,24 @@ class Redactor:
         """
         try:
             if type(key) is str:
-                entry = (self._server_table if server else self._client_table).get(key, 0)
-                if entry < 0:
-                    count(removed, CLASSES_OF_ENTRIES[-entry])
-                    return REMOVED
+                keeps, drops = self._server if server else self._client
+                bits = keeps.get(key, 0)
                 kind = type(value)
                 if kind is str:
-                    if entry & _TOKEN and shaping.is_token(value):
+                    if bits & _TOKEN and shaping.is_token(value):
                         return value
-                    if not entry and self.is_lost_text(key, value):
-                        count(removed, _OVER_SHAPE)
-                        return REMOVED
                 elif kind is int:
-                    if entry & _NUMBER and _MIN_INT <= value <= _MAX_INT:
+                    if bits & _NUMBER and _MIN_INT <= value <= _MAX_INT:
                         return value
-                elif (kind is float and entry & _NUMBER) or (kind is bool and entry & _BOOL):
+                elif (kind is float and bits & _NUMBER) or (kind is bool and bits & _BOOL):
                     return value
+                if not bits:
+                    content_class = drops.get(key)
+                    if content_class is None and kind is str and self.is_lost_text(key, value):
+                        content_class = _OVER_SHAPE
+                    if content_class is not None:
+                        count(removed, content_class)
+                        return REMOVED
         except Exception:
             count(removed, _OVER_SHAPE)
             return REMOVED
@@ -180,48 +189,51 @@ class Redactor:
         clean: dict[str, object] = {}
         if mapping is None:
             return clean
-        get = (self._server_table if server else self._client_table).get
-        shapers = self._shapers
-        is_token, is_token_list = _token_match, shaping.token_list
-        low, high = _MIN_INT, _MAX_INT
+        tables = self._server if server else self._client
+        keeps, drops, shapers = tables[0].get, tables[1].get, self._shapers
+        is_token, is_token_list, is_lost_text = _token_match, shaping.token_list, self.is_lost_text
         try:
             items: list[tuple[Any, Any]] = list(mapping.items())  # another thread may be writing
         except Exception:
             count(removed, _OVER_SHAPE)
             return clean
-        # Bits are written out: this loop is most of what a span under ZDR costs.
+        # Bits are written out, and what is not settled falls through: this loop is what most of the gate costs.
         for key, value in items:
             try:
                 if type(key) is str:
-                    entry = get(key, 0)
+                    bits = keeps(key, 0)
                     kind = type(value)
-                    if entry > 0:  # what these bits do not settle goes the long way
-                        if kind is str:
-                            if entry & 4:
-                                if len(value) <= 128 and is_token(value) and "//" not in value:
-                                    clean[key] = value
-                                    continue
-                            elif entry & 16 and shapers[key](value) is value:
+                    if kind is str:
+                        if bits & 4:
+                            # Only so far that what is too long shows; `shaping.is_token` says it plainly.
+                            if is_token(value, 0, 129) and "//" not in value:
                                 clean[key] = value
                                 continue
-                        elif kind is int:
-                            if entry & 1 and low <= value <= high:
-                                clean[key] = value
-                                continue
-                        elif kind is float or kind is bool:
-                            if entry & (1 if kind is float else 2):
-                                clean[key] = value
-                                continue
-                        elif kind is tuple and entry & 8 and is_token_list(value) is value:
+                        elif bits & 16 and shapers[key](value) is value:
                             clean[key] = value
                             continue
-                    elif entry:
-                        content_class = CLASSES_OF_ENTRIES[-entry]
-                        removed[content_class] = removed.get(content_class, 0) + 1
+                    elif kind is int:
+                        if bits & 1 and value.bit_length() < 64:
+                            clean[key] = value
+                            continue
+                    elif kind is float:
+                        if bits & 1:
+                            clean[key] = value
+                            continue
+                    elif kind is bool:
+                        if bits & 2:
+                            clean[key] = value
+                            continue
+                    elif kind is tuple and bits & 8 and is_token_list(value) is value:
+                        clean[key] = value
                         continue
-                    elif kind is str and self.is_lost_text(key, value):
-                        removed[_OVER_SHAPE] = removed.get(_OVER_SHAPE, 0) + 1
-                        continue
+                    if not bits:
+                        content_class = drops(key)
+                        if content_class is None and kind is str and is_lost_text(key, value):
+                            content_class = _OVER_SHAPE
+                        if content_class is not None:
+                            removed[content_class] = removed.get(content_class, 0) + 1
+                            continue
                 kept = self.attribute_plainly(key, value, removed, server)
                 if kept is not REMOVED:
                     name = shaping.plain_text(key)
@@ -237,17 +249,14 @@ class Redactor:
         The vocabulary lets numbers, tokens and JSON stay under such keys: prose needs no look at the words of
         its key. What stands below a key of content, or has an index, may count as another class.
         """
-        if len(text) <= 128 and _token_match(text):
+        if _token_match(text, 0, 129) or text[:1] in _MAY_BEGIN_JSON or len(key) > 200:
             return False
-        first = text[:1]
-        if first == "{" or first == "[" or first.isspace() or len(key) > 200:
-            return False
-        if key[:1].isdigit():
+        if key[:1] in _DIGITS:
             return False
         parents = self._parents
         end = key.find(".")
         while end >= 0:
-            if key[:end] in parents or key[end + 1 : end + 2].isdigit():
+            if key[:end] in parents or key[end + 1 : end + 2] in _DIGITS:
                 return False
             end = key.find(".", end + 1)
         return True
@@ -359,6 +368,13 @@ class Redactor:
             count(removed, _OVER_SHAPE)
             return kind if kind in KINDS else "internal"
 
+    def knows_span_name(self, name: str, attributes: Mapping[str, object]) -> bool:
+        """Whether a text stays as a span's name: `span_name` gives it back."""
+        try:
+            return name == "" or self._names.is_span(name, attributes)
+        except Exception:
+            return False
+
     def event_name(self, name: object, removed: dict[str, int]) -> str:
         """A known or listed name, else ``event``."""
         text = self._known_event(name)
@@ -367,6 +383,13 @@ class Redactor:
         if name != "event":
             count(removed, _OVER_SHAPE)
         return "event"
+
+    def knows_event_name(self, name: str) -> bool:
+        """Whether a text stays as an event's name: `event_name` gives it back."""
+        try:
+            return self._names.is_event(name)
+        except Exception:
+            return False
 
     def log_event_name(self, name: object, removed: dict[str, int]) -> str | None:
         """A known or listed name, else None."""

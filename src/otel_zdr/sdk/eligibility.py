@@ -16,7 +16,6 @@ from opentelemetry.attributes import BoundedAttributes
 from otel_zdr import catalogue
 from otel_zdr.policy import eligibility
 from otel_zdr.policy.eligibility import RETAINABLE
-from otel_zdr.policy.evidence import COVERAGE, COVERAGE_REASON, PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,21 +61,17 @@ def hold_one(state: ItemState, key: Any, value: Any) -> None:
         held[key] = (rule.content_class, value)
 
 
-def describe(state: ItemState, attributes: dict[str, Any], max_length: int | None = None) -> None:
-    """Write product and coverage into an item's cleaned attributes; give back what is proven not eligible.
+def describe(
+    state: ItemState, attributes: dict[str, Any], max_length: int | None = None
+) -> eligibility.Eligibility | None:
+    """Judge an item by its cleaned attributes, and give back what is proven not to be eligible.
 
     ``max_length``: the SDK's limit for attribute values, in characters.
     """
     held, state.held = state.held, None
     found = eligibility.judge(attributes, state.gate.inworld_hosts, server=state.server, served=state.served)
     if found is None:
-        return
-    state.product = found.product
-    if state.gate.evidence:
-        put(attributes, PRODUCT, found.product)
-        put(attributes, COVERAGE, found.coverage)
-        if found.reason:
-            put(attributes, COVERAGE_REASON, found.reason)
+        return None
     if found.advice and found.advice not in _advised and len(_advised) < 64:
         _advised.add(found.advice)
         _log.warning(
@@ -84,6 +79,7 @@ def describe(state: ItemState, attributes: dict[str, Any], max_length: int | Non
         )
     if held and found.retained and state.gate.policy.retains_ineligible(state.everyone, found.product):
         _give_back(state, attributes, held, found.retained, max_length)
+    return found
 
 
 def _give_back(

@@ -16,6 +16,8 @@ from otel_zdr.policy.evidence import (
     CHANGE,
     CHANGES,
     CLASS,
+    COVERAGE,
+    COVERAGE_REASON,
     FAILSAFE,
     FAILSAFE_ITEMS,
     POLICY_CHANGES,
@@ -34,6 +36,7 @@ from otel_zdr.sdk import gate as gate_module
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
 
+    from otel_zdr.policy.eligibility import Eligibility
     from otel_zdr.sdk.gate import Gate
 
 __all__ = [
@@ -50,7 +53,7 @@ __all__ = [
 ]
 
 _log = getLogger("otel_zdr")
-_put = dict.__setitem__
+_update = dict.update
 # Reentrant: a signal handler or finalizer may end a span while this thread is in here.
 _lock = threading.RLock()
 _totals: dict[tuple[str, str, str], int] = {}
@@ -59,17 +62,34 @@ _instruments: list[Any] = []
 
 
 class _Pattern:
-    """One combination of removed classes: how it is written, and how often it was met by (signal, product)."""
+    """What items of one kind have in common: what was removed, what they are about, how both are written."""
 
-    __slots__ = ("counts", "met", "rendered")
+    __slots__ = ("counts", "found", "gate", "marks", "met", "product", "signal")
 
-    def __init__(self, counts: tuple[tuple[str, int], ...]) -> None:
-        self.counts = counts
-        self.rendered = render_removed(dict(counts))
-        self.met: dict[tuple[str, str], int] = {}
+    def __init__(
+        self, gate: Gate, removed: dict[str, int], signal: str, failed: bool, found: Eligibility | None
+    ) -> None:
+        self.gate = gate
+        self.found = found
+        self.signal = signal
+        self.product = found.product if found is not None else ""
+        self.counts = tuple(removed.items())
+        self.met = 0
+        self.marks: dict[str, Any] = {REDACTED: True}
+        if gate.evidence:
+            if failed:
+                self.marks[FAILSAFE] = True
+            if removed:
+                self.marks[REMOVED] = render_removed(removed)
+            self.marks[POLICY_VERSION] = gate.policy.version
+            if found is not None:
+                self.marks[PRODUCT] = found.product
+                self.marks[COVERAGE] = found.coverage
+                if found.reason:
+                    self.marks[COVERAGE_REASON] = found.reason
 
 
-_patterns: dict[tuple[tuple[str, int], ...], _Pattern] = {}
+_patterns: dict[tuple[object, ...], _Pattern] = {}
 _MAX_PATTERNS = 2048
 
 
@@ -80,7 +100,7 @@ def mark(
     signal: str,
     *,
     failed: bool,
-    product: str = "",
+    found: Eligibility | None = None,
     again: bool = False,
 ) -> None:
     """Write the evidence of one item into its cleaned ``attributes`` and, but ``again``, add it to the totals.
@@ -88,24 +108,16 @@ def mark(
     The dict is written directly: evidence does not use up the SDK's attribute limits. Items of one kind
     lose the same classes again and again, so the totals are kept by combination and added up when asked.
     """
-    put = _put
-    put(attributes, REDACTED, True)
-    counts = tuple(removed.items())
+    kind = (signal, failed, id(found), tuple(removed.items()))
     with _lock:
-        pattern = _patterns.get(counts)
-        if pattern is None:
-            if len(_patterns) >= _MAX_PATTERNS:
+        pattern = _patterns.get(kind)
+        if pattern is None or pattern.gate is not gate or pattern.found is not found:
+            if pattern is not None or len(_patterns) >= _MAX_PATTERNS:
                 _settle()
-            pattern = _patterns[counts] = _Pattern(counts)
+            pattern = _patterns[kind] = _Pattern(gate, removed, signal, failed, found)
         if not again:
-            key = (signal, product)
-            pattern.met[key] = pattern.met.get(key, 0) + 1
-    if gate.evidence:
-        if failed:
-            put(attributes, FAILSAFE, True)
-        if counts:
-            put(attributes, REMOVED, pattern.rendered)
-        put(attributes, POLICY_VERSION, gate.policy.version)
+            pattern.met += 1
+    _update(attributes, pattern.marks)
 
 
 def _settle() -> None:
@@ -113,11 +125,10 @@ def _settle() -> None:
     patterns = list(_patterns.values())
     _patterns.clear()
     for pattern in patterns:
-        for (signal, product), met in pattern.met.items():
-            _items[signal] = _items.get(signal, 0) + met
-            for name, count in pattern.counts:
-                key = (name, signal, product)
-                _totals[key] = _totals.get(key, 0) + count * met
+        _items[pattern.signal] = _items.get(pattern.signal, 0) + pattern.met
+        for name, count in pattern.counts:
+            key = (name, pattern.signal, pattern.product)
+            _totals[key] = _totals.get(key, 0) + count * pattern.met
 
 
 def count_removed(signal: str, removed: dict[str, int]) -> None:

@@ -185,8 +185,8 @@ def _finish(made: Any, state: LogState) -> None:
         clean = state.redactor.attributes({key: state.stamp}, {})
         if clean:
             set_value(attributes, key, clean[key])
-    eligibility.describe(state, attributes)
-    evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, product=state.product)
+    found = eligibility.describe(state, attributes)
+    evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, found=found)
     mark_passed(made)
 
 

@@ -29,6 +29,7 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
             ("opentelemetry.sdk.trace", "Span", "end", "patched_end"),
             ("opentelemetry.sdk.trace", "Span", "_readable_span", "patched_readable_span"),
             ("opentelemetry.sdk.trace", "Span", "update_name", "patched_update_name"),
+            ("opentelemetry.sdk.trace", "Span", "set_attribute", "patched_set_attribute"),
             ("opentelemetry.sdk.trace", "Span", "set_status", "patched_set_status"),
             ("opentelemetry.sdk.trace", "Span", "add_event", "patched_add_event"),
             ("opentelemetry.sdk.trace", "Span", "record_exception", "patched_record_exception"),

@@ -7,6 +7,8 @@ was open before the gate is taken under it at the next of them.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,22 +22,24 @@ from opentelemetry.trace import Link, SpanContext
 from opentelemetry.trace.status import Status, StatusCode
 
 from otel_zdr import catalogue
+from otel_zdr.catalogue.shapes import TOKEN_PATTERN
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.redaction.naming import rebuilt_span_name
-from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
-from otel_zdr.sdk.state import ItemState, no_entry
+from otel_zdr.redaction.shaping import token_list
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, making, patches, shared
+from otel_zdr.sdk.state import ItemState, dropped_as, nothing_short
 from otel_zdr.sdk.storage import (
-    CleanAttributes,
     CleanEvent,
     CleanLink,
+    NothingStored,
     RedactingAttributes,
-    RedactingEvents,
-    RedactingLinks,
+    RedactingList,
     StoredValues,
     TouchedValues,
     WatchingAttributes,
     clean_attributes,
+    is_plain_tuple,
     set_value,
 )
 from otel_zdr.workspaces import NOBODY
@@ -46,6 +50,9 @@ PASSED = "_otel_zdr_passed"
 _KINDS = {kind: kind.name.lower() for kind in trace_api.SpanKind}
 _SERVER, _CONSUMER = trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER
 _NOTHING = SpanProcessor()
+_ABSENT: Any = object()
+_UNDER_ZDR = identity.UNDER_ZDR
+_is_token = TOKEN_PATTERN.fullmatch
 _EMPTY_TRACE_STATE = trace_api.DEFAULT_TRACE_STATE
 
 
@@ -69,7 +76,7 @@ class _Raw:
 class SpanState(ItemState):
     """The state of one open span."""
 
-    __slots__ = ("children", "counted", "done", "name", "name_stands", "raw", "span")
+    __slots__ = ("children", "counted", "done", "limit", "name", "name_stands", "raw", "scope", "span")
     signal = "span"
 
     def __init__(self, holding: gate.Gate, facts: shared.ResourceFacts | None, span: Span | None) -> None:
@@ -81,6 +88,10 @@ class SpanState(ItemState):
         self.name_stands = False
         #: The name as the gate gave it: another one was written past ``update_name``.
         self.name: str | None = None
+        #: How many attributes there may be, where the values need not be cut; 0: not known, or they need.
+        self.limit = 0
+        #: The scope as the gate gave it.
+        self.scope: Any = None
         #: The evidence is written, and nobody has written on the span since.
         self.done = False
         #: The evidence has been added to the totals.
@@ -147,8 +158,10 @@ class _LastState(SpanState):
         self.gate, self.facts, self.redactor = holding, None, holding.redactor
         self.removed = {}
         self.workspaces = self.hints = self.caller = NOBODY
-        self.stamp, self.held, self.served, self.product = None, None, None, ""
-        self.server, self.failed, self.name_stands, self.entry = False, True, True, no_entry
+        self.stamp, self.held, self.served = None, None, None
+        self.server, self.failed, self.name_stands = False, True, True
+        self.keeps, self.drops, self.limit = nothing_short, dropped_as, 0
+        self.scope = None
         self.done = self.counted = False
         self.verdict = identity.UNDER_ZDR
         self.span, self.raw, self.children, self.name = _gone, None, None, None
@@ -177,12 +190,14 @@ class _Passing(SpanState):
 _passing: _Passing | None = None
 
 
-def _passing_of(holding: gate.Gate) -> _Passing:
+def _passing_of(holding: gate.Gate, limits: Any) -> _Passing:
     global _passing
+    limit = _limit_of(limits) if limits is not _ABSENT else 0
     state = _passing
-    if state is None or state.gate is not holding:
+    if state is None or state.gate is not holding or state.limit != limit:
         state = _Passing(holding, None, None)
         state.verdict = identity.OPEN
+        state.limit = limit
         _passing = state
     return state
 
@@ -207,7 +222,13 @@ def _decide(
     state = SpanState(holding, facts, span if holding.policy.uniform is None else None)
     state.server = kind is _SERVER or kind is _CONSUMER
     if not holding.policy.everything:
-        _identify(state, span, attributes, None, parent)
+        if get_current():
+            _identify(state, span, attributes, None, parent)
+        else:
+            # Nothing surrounds it: it is for whom its attributes and its resource name.
+            if attributes:
+                state.workspaces = identity.named_by(holding, attributes, NOBODY)[0]
+            _conclude(state, attributes)
         if state.verdict != identity.UNDER_ZDR:
             state.span = weakref.ref(span)
         return state
@@ -252,15 +273,21 @@ def _identify(
             state.stamp = stamp
         if parent is not None:
             _inherit(state, span, trace_api.get_current_span(surrounding), parent)
+    _conclude(state, attributes)
+
+
+def _conclude(state: SpanState, attributes: Mapping[str, object] | None) -> None:
+    """The verdict, from what is known of the span."""
+    holding = state.gate
     if state.verdict != identity.UNDER_ZDR:
         state.verdict = identity.verdict(holding, state.workspaces, state.hints, state.facts)
-    if (
-        holding.policy.products_matter
-        and state.verdict != identity.UNDER_ZDR
-        and attributes
-        and eligibility.is_product_under_zdr(holding, attributes)
-    ):
-        state.verdict = identity.UNDER_ZDR
+        if (
+            holding.policy.products_matter
+            and state.verdict != identity.UNDER_ZDR
+            and attributes
+            and eligibility.is_product_under_zdr(holding, attributes)
+        ):
+            state.verdict = identity.UNDER_ZDR
     if state.verdict == identity.UNDER_ZDR and holding.policy.uniform is None:
         state.redactor = holding.redactor_for(state.everyone)
 
@@ -300,19 +327,55 @@ def _ids_of(parent: Any, above: SpanState) -> str | tuple[str, ...] | None:
     return texts[0] if len(texts) == 1 else texts or None
 
 
-def _hang_storages(span: Any, state: SpanState, clean: dict[str, Any], links: Iterable[Any] | None) -> None:
+def _new_storages(
+    span: Any, state: SpanState, clean: dict[str, Any], raw: Mapping[str, Any] | None, limits: Any
+) -> tuple[Any, Any, Any] | None:
+    """Attributes, events and links of a span that :func:`making.fill` makes; None where the SDK has to."""
+    if not making.can_fill(span) or state.verdict == identity.UNDECIDED:
+        return None
+    state.limit = _limit_of(limits)
+    if state.verdict == identity.UNDER_ZDR:
+        state.begin_redacting()
+        return (
+            RedactingAttributes.fresh(
+                state, clean, limits.max_span_attributes, limits.max_span_attribute_length
+            ),
+            RedactingList.fresh(state, CleanEvent, limits.max_events),
+            RedactingList.fresh(state, CleanLink, limits.max_links),
+        )
+    attributes = WatchingAttributes.fresh(
+        state, raw, limits.max_span_attributes, limits.max_span_attribute_length
+    )
+    return attributes, BoundedList(limits.max_events), BoundedList(limits.max_links)
+
+
+def _limit_of(limits: Any) -> int:
+    if limits.max_span_attribute_length is not None:
+        return 0
+    return sys.maxsize if limits.max_span_attributes is None else limits.max_span_attributes
+
+
+def _hang_storages(span: Any, state: SpanState, clean: dict[str, Any]) -> None:
     """Put storages that clean what is written in the place of the (empty) ones the SDK has made."""
     state.begin_redacting()
-    span._attributes = RedactingAttributes.over(span._attributes, clean, state)
-    span._events = RedactingEvents.over(span._events, state)
-    stored_links = span._links = RedactingLinks.over(span._links, state)
-    if links:
-        limits = span._limits
-        for link in links:
-            kept = _clean_link(state, link, limits.max_link_attributes, limits.max_attribute_length)
-            # As the SDK has it: a link to nowhere is none, unless it says something.
-            if kept is not None and (kept.context.is_valid or kept.attributes or kept.context.trace_state):
-                stored_links.append(kept)
+    stored = span._attributes
+    span._attributes = RedactingAttributes.fresh(state, clean, stored.maxlen, stored.max_value_len)
+    events = list(span._events)
+    span._events = RedactingList.fresh(state, CleanEvent, span._events._dq.maxlen)
+    span._events.extend(events)
+    span._links = RedactingList.fresh(state, CleanLink, span._links._dq.maxlen)
+
+
+def _start_links(span: Any, state: SpanState, links: Iterable[Any]) -> None:
+    if state.verdict != identity.UNDER_ZDR:
+        span._links = span._new_links(links)
+        return
+    limits, stored = span._limits, span._links
+    for link in links:
+        kept = _clean_link(state, link, limits.max_link_attributes, limits.max_attribute_length)
+        # As the SDK has it: a link to nowhere is none, unless it says something.
+        if kept is not None and (kept.context.is_valid or kept.attributes or kept.context.trace_state):
+            stored.append(kept)
 
 
 def _settle_storage(span: Any, state: SpanState) -> None:
@@ -327,32 +390,25 @@ def _settle_storage(span: Any, state: SpanState) -> None:
 
 def _watch_open(span: Any, state: SpanState) -> None:
     attributes = WatchingAttributes.over(span._attributes, state)
-    _drop_marks(attributes)
+    attributes.drop_marks()
     span._attributes = attributes
     if state.facts is not None and span._resource is not state.facts.unmarked:
         span._resource = state.facts.unmarked
-
-
-def _drop_marks(attributes: BoundedAttributes) -> None:
-    values = attributes._dict
-    for key in [key for key in values if key[:4] == "zdr."]:
-        values.pop(key, None)
 
 
 def _hide(span: Any, state: SpanState) -> None:
     """Move what an undecided span holds into shadows; what is visible is a cleaned copy."""
     state.raw = _Raw(span)
     raw_attributes, raw_events, raw_links = span._attributes, span._events, span._links
-    _drop_marks(raw_attributes)
+    for key in [key for key in raw_attributes._dict if key[:4] == "zdr."]:
+        raw_attributes._dict.pop(key, None)
     clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
     attributes = RedactingAttributes.holding(state, clean, raw_attributes.maxlen)
     attributes.shadow = raw_attributes
-    events = RedactingEvents(raw_events._dq.maxlen)
-    events.state = state
+    events = RedactingList.fresh(state, CleanEvent, raw_events._dq.maxlen)
     events.extend(raw_events)
     events.shadow = raw_events
-    links = RedactingLinks(raw_links._dq.maxlen)
-    links.state = state
+    links = RedactingList.fresh(state, CleanLink, raw_links._dq.maxlen)
     links.extend(raw_links)
     links.shadow = raw_links
     _show_clean(span, state)
@@ -369,7 +425,7 @@ def _show_clean(span: Any, state: SpanState) -> None:
     if scope is not span._instrumentation_scope:
         span._instrumentation_scope = scope
         span._instrumentation_info = shared.info_of(scope)
-    state.name = _name_at_write(state, span._name, _KINDS.get(span._kind, "internal"), {})
+    state.name = _name_at_write(state, span._name, span._kind, {})
     span._name = state.name
     span._status = _without_description(state, span._status)
 
@@ -386,17 +442,16 @@ def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
         _count_shadow(span, state)
         state.raw = None
         for storage in (span._attributes, span._events, span._links):
-            if isinstance(storage, RedactingAttributes | RedactingEvents):
+            if isinstance(storage, RedactingAttributes | RedactingList):
                 storage.shadow = None
         return
     attributes = span._attributes
     attributes._dict = StoredValues(state.redactor.attributes(attributes._dict, state.removed, state.server))
     attributes.state = state
     attributes.__class__ = RedactingAttributes
-    for name, kind in (("_events", RedactingEvents), ("_links", RedactingLinks)):
+    for name, kind in (("_events", CleanEvent), ("_links", CleanLink)):
         storage = getattr(span, name)
-        cleaned = kind(storage._dq.maxlen)
-        cleaned.state = state
+        cleaned = RedactingList.fresh(state, kind, storage._dq.maxlen)
         cleaned.extend(storage)
         cleaned.dropped = storage.dropped
         setattr(span, name, cleaned)
@@ -489,7 +544,7 @@ def _clean_attributes(
     attributes: Mapping[str, Any] | None,
     maxlen: int | None,
     max_value_len: int | None = None,
-) -> CleanAttributes:
+) -> RedactingAttributes:
     clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else {}
     return clean_attributes(maxlen, clean, max_value_len)
 
@@ -564,6 +619,8 @@ def _without_description(state: SpanState, status: Any) -> Status:
 
 
 def _event_name(state: SpanState, name: Any) -> str:
+    if type(name) is str and state.redactor.knows_event_name(name):
+        return name
     removed: dict[str, int] = {}
     clean = state.redactor.event_name(name, removed)
     if not removed:
@@ -579,10 +636,13 @@ def _is_literal(state: SpanState, name: object) -> bool:
     return debugging.is_proven_name(state.gate, name)
 
 
-def _name_at_write(state: SpanState, name: Any, kind: str, attributes: Mapping[str, Any]) -> str:
+def _name_at_write(state: SpanState, name: Any, kind: Any, attributes: Mapping[str, Any]) -> str:
     """The name as it may be seen now; whether it stands, or is built anew at the end."""
+    if type(name) is str and state.redactor.knows_span_name(name, attributes):
+        state.name_stands = True
+        return name
     removed: dict[str, int] = {}
-    clean = state.redactor.span_name(name, kind, attributes, removed)
+    clean = state.redactor.span_name(name, _KINDS.get(kind, "internal"), attributes, removed)
     state.name_stands = not removed and clean == name
     if not state.name_stands and _is_literal(state, name):
         state.name_stands = True
@@ -649,10 +709,10 @@ def _finish_redacted(span: Any, state: SpanState) -> None:
         _count(state, "free_text")
     # Until now it was what the span's children and outgoing requests carry on.
     context = span._context
-    if context is not None:
+    if context is not None and context.trace_state is not _EMPTY_TRACE_STATE:
         span._context = _without_trace_state(state, context)
     parent = span._parent
-    if parent is not None:
+    if parent is not None and parent.trace_state is not _EMPTY_TRACE_STATE:
         span._parent = _without_trace_state(state, parent)
 
 
@@ -682,7 +742,7 @@ def _verify(span: Any, state: SpanState) -> None:
     if facts is None or span._resource is not facts.clean:
         span._resource = shared.clean_resource(state.gate, span._resource)
     scope = span._instrumentation_scope
-    if scope is not None and shared.scope_of(state.gate, scope) is not scope:
+    if scope is not state.scope and shared.scope_of(state.gate, scope) is not scope:
         span._instrumentation_scope, span._instrumentation_info = shared.scope_and_info_of(
             state.gate, scope, None
         )
@@ -703,7 +763,7 @@ def _verified(
 def _verify_name(span: Any, state: SpanState) -> None:
     kind = _KINDS.get(span._kind, "internal")
     attributes = span._attributes._dict
-    name = _name_at_write(state, span._name, kind, attributes)
+    name = _name_at_write(state, span._name, span._kind, attributes)
     if not state.name_stands and span._end_time is not None:
         name = rebuilt_span_name(kind, attributes)
         _count(state, "free_text")
@@ -715,7 +775,7 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
     kind = _KINDS.get(item.kind, "internal")
     state.server = item.kind in (_SERVER, _CONSUMER)
     clean = state.redactor.attributes(item.attributes, state.removed, state.server)
-    name = _name_at_write(state, item.name, kind, clean)
+    name = _name_at_write(state, item.name, item.kind, clean)
     if not state.name_stands:
         name = rebuilt_span_name(kind, clean)
         _count(state, "free_text")
@@ -744,21 +804,21 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
         end_time=item.end_time,
         instrumentation_scope=shared.scope_of(state.gate, item.instrumentation_scope),
     )
-    eligibility.describe(state, clean)
-    evidence.mark(state.gate, clean, state.removed, "span", failed=state.failed, product=state.product)
+    found = eligibility.describe(state, clean)
+    evidence.mark(state.gate, clean, state.removed, "span", failed=state.failed, found=found)
     return copy
 
 
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
-    eligibility.describe(state, attributes, span._attributes.max_value_len)
+    found = eligibility.describe(state, attributes, span._attributes.max_value_len)
     evidence.mark(
         state.gate,
         attributes,
         state.removed,
         "span",
         failed=state.failed,
-        product=state.product,
+        found=found,
         again=state.counted,
     )
     state.done = state.counted = True
@@ -791,8 +851,7 @@ def _skeletonise(
     span._attributes = attributes
     for name in ("_events", "_links"):
         maxlen = getattr(getattr(getattr(span, name, None), "_dq", None), "maxlen", None)
-        empty = _NothingStored(maxlen)
-        empty.state = state
+        empty = NothingStored(maxlen)
         setattr(span, name, empty)
     state.name = span._name = _KINDS.get(span._kind, "internal")
     state.name_stands = True
@@ -805,16 +864,6 @@ def _skeletonise(
         span._context = _bare(span._context)
     if span._parent is not None and span._parent.trace_state:
         span._parent = _bare(span._parent)
-
-
-class _NothingStored(RedactingEvents):
-    """The events and links of a skeleton: none, whatever is written later."""
-
-    def append(self, item: Any) -> None:
-        return None
-
-    def clean(self, item: Any) -> Any:
-        return None
 
 
 def _shut(span: Any) -> None:
@@ -854,14 +903,15 @@ _PARAMETERS = (
     "kind", "span_processor", "instrumentation_info", "record_exception", "set_status_on_exception",
     "limits", "instrumentation_scope",
 )  # fmt: skip
-_ABSENT: Any = object()
 
 
 def patched_init(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.__init__``: decide, and make the span without what must not be in it."""
     by_name = _called_by_name(original)
-    # Handing fifteen arguments on by name costs more than all the rest does for a span that just passes.
-    make = original if _positional(original) == _PARAMETERS else by_name
+    # Handing sixteen arguments on by name costs more than all else does for a span that just passes.
+    is_as_expected = _arguments_of(original) == (*_PARAMETERS, "record_end_metrics")
+    make = original if is_as_expected else by_name
+    is_known = making.is_known(original)
 
     def __init__(
         self: Any,
@@ -881,47 +931,76 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
         set_status_on_exception: Any = True,
         limits: Any = _ABSENT,
         instrumentation_scope: Any = None,
-        **more: Any,
+        *,
+        record_end_metrics: Any = None,
+        more: Any = None,
     ) -> None:
+        is_usual = more is None and span_processor is not _ABSENT and limits is not _ABSENT
         state: SpanState | None = None
         failed: Exception | None = None
+        is_made = False
         clean: dict[str, Any] = {}
         given_attributes, given_links = attributes, links
         holding = gate.current
-        if holding is not None:
-            if holding.closed:
-                name, attributes, events, links, span_processor = "", None, None, (), _NOTHING
-            else:
-                try:
-                    if holding.policy.nothing and not _is_forced(holding, resource):
-                        state = _passing_of(holding)
-                    else:
-                        state = _decide(self, holding, resource, attributes, kind, parent)
-                        if state.verdict == identity.UNDER_ZDR:
-                            if holding.retains:
-                                eligibility.hold(state, attributes or {})
-                            if attributes:
-                                clean = state.redactor.attributes(attributes, state.removed, state.server)
-                            # Not through the SDK's constructor, which looks at each value once more.
-                            attributes, links = None, ()
-                            if events:
-                                events = [_clean_event(state, event) for event in events]
-                            if state.facts is not None:
-                                resource = state.facts.clean
-                            instrumentation_scope, instrumentation_info = shared.scope_and_info_of(
-                                holding, instrumentation_scope, instrumentation_info
-                            )
-                            state.name = _name_at_write(state, name, _KINDS.get(kind, "internal"), clean)
-                            name = state.name
-                except Exception as error:
-                    failed, state = error, _LastState(holding)
-                    attributes, links, events = None, (), None
-        call = by_name if span_processor is _ABSENT or limits is _ABSENT else make
-        call(
-            self, name, context, parent, sampler, trace_config, resource, attributes, events, links, kind,
-            span_processor, instrumentation_info, record_exception, set_status_on_exception, limits,
-            instrumentation_scope, **more,
-        )  # fmt: skip
+        if holding is None:
+            pass
+        elif holding.closed:
+            name, attributes, events, links, span_processor = "", None, None, (), _NOTHING
+        else:
+            try:
+                if holding.policy.nothing and not _is_forced(holding, resource):
+                    state = _passing_of(holding, limits)
+                else:
+                    state = _decide(self, holding, resource, attributes, kind, parent)
+                    if state.verdict == identity.UNDER_ZDR:
+                        if holding.retains:
+                            eligibility.hold(state, attributes or {})
+                        if attributes:
+                            clean = state.redactor.attributes(attributes, state.removed, state.server)
+                        # Not through the SDK's constructor, which looks at each value once more.
+                        attributes, links = None, ()
+                        if events:
+                            events = [_clean_event(state, event) for event in events]
+                        if state.facts is not None:
+                            resource = state.facts.clean
+                        instrumentation_scope, instrumentation_info = shared.scope_and_info_of(
+                            holding, instrumentation_scope, instrumentation_info
+                        )
+                        state.scope = instrumentation_scope
+                        name = state.name = _name_at_write(state, name, kind, clean)
+                    if is_known and is_usual and not events and state.facts is not None:
+                        stored = _new_storages(self, state, clean, attributes, limits)
+                        if stored is not None:
+                            making.fill(
+                                self, name, context, parent, sampler, trace_config, resource, kind,
+                                span_processor, instrumentation_info, record_exception,
+                                set_status_on_exception, limits, instrumentation_scope, record_end_metrics,
+                                *stored,
+                            )  # fmt: skip
+                            self._otel_zdr = state
+                            if given_links:
+                                _start_links(self, state, given_links)
+                            is_made = True
+            except Exception as error:
+                failed, state, is_made = error, _LastState(holding), False
+                attributes, links, events = None, (), None
+        if is_made:
+            if identity.seen.pending:
+                with contextlib.suppress(Exception):
+                    identity.seen.announce_pending()
+            return
+        if is_usual:
+            make(
+                self, name, context, parent, sampler, trace_config, resource, attributes, events, links, kind,
+                span_processor, instrumentation_info, record_exception, set_status_on_exception, limits,
+                instrumentation_scope, record_end_metrics=record_end_metrics,
+            )  # fmt: skip
+        else:
+            by_name(
+                self, name, context, parent, sampler, trace_config, resource, attributes, events, links, kind,
+                span_processor, instrumentation_info, record_exception, set_status_on_exception, limits,
+                instrumentation_scope, record_end_metrics=record_end_metrics, **(more or {}),
+            )  # fmt: skip
         if state is None:
             return
         self._otel_zdr = state
@@ -931,7 +1010,9 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
             if failed is not None:
                 _skeletonise(self, state, failed, given_attributes)
             elif state.verdict == identity.UNDER_ZDR:
-                _hang_storages(self, state, clean, given_links)
+                _hang_storages(self, state, clean)
+                if given_links:
+                    _start_links(self, state, given_links)
             else:
                 _settle_storage(self, state)
         except Exception as error:
@@ -940,12 +1021,24 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
             with contextlib.suppress(Exception):
                 identity.seen.announce_pending()
 
-    return __init__
+    def init_with_more(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Of an SDK whose spans take arguments that are not known here."""
+        known = {name: kwargs.pop(name) for name in (*_PARAMETERS, "record_end_metrics") if name in kwargs}
+        __init__(self, *args, **known, more=kwargs)
+
+    return __init__ if is_as_expected else init_with_more
 
 
 def _positional(function: Any) -> tuple[str, ...]:
     code = getattr(function, "__code__", None)
     return code.co_varnames[1 : code.co_argcount] if code is not None else ()
+
+
+def _arguments_of(function: Any) -> tuple[str, ...]:
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return ()
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]  # type: ignore[no-any-return]
 
 
 def _called_by_name(original: Callable[..., None]) -> Callable[..., None]:
@@ -984,23 +1077,57 @@ class UnrecordedSpan(trace_api.NonRecordingSpan):
             self.set_attribute(key, value)
 
 
+_OF_START_SPAN = (
+    "name", "context", "kind", "attributes", "links", "start_time", "record_exception",
+    "set_status_on_exception",
+)  # fmt: skip
+
+
 def patched_start_span(original: Callable[..., Any]) -> Callable[..., Any]:
     """``Tracer.start_span``: whom a span is for is known also where the sampler drops it."""
 
     def start_span(
-        self: Any, name: str, context: Context | None = None, kind: Any = trace_api.SpanKind.INTERNAL,
-        attributes: Any = None, *args: Any, **kwargs: Any,
-    ) -> Any:  # fmt: skip
-        span = original(self, name, context, kind, attributes, *args, **kwargs)
+        self: Any,
+        name: str,
+        context: Context | None = None,
+        kind: Any = trace_api.SpanKind.INTERNAL,
+        attributes: Any = None,
+        links: Any = (),
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Any:
+        span = original(
+            self,
+            name,
+            context,
+            kind,
+            attributes,
+            links,
+            start_time,
+            record_exception,
+            set_status_on_exception,
+        )
         if type(span) is trace_api.NonRecordingSpan:
-            holding = gate.current
-            if holding is not None and not (
-                holding.closed or holding.policy.everything or holding.policy.nothing
-            ):
-                _remember_unrecorded(span, holding, self, attributes, context)
+            _recall(span, self, attributes, context)
         return span
 
-    return start_span
+    def start_span_otherwise(
+        self: Any, name: str, context: Context | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        span = original(self, name, context, *args, **kwargs)
+        if type(span) is trace_api.NonRecordingSpan:
+            attributes = args[1] if len(args) > 1 else kwargs.get("attributes")
+            _recall(span, self, attributes, context)
+        return span
+
+    return start_span if _positional(original) == _OF_START_SPAN else start_span_otherwise
+
+
+def _recall(span: Any, tracer: Any, attributes: Any, context: Context | None) -> None:
+    holding = gate.current
+    if holding is not None and not (holding.closed or holding.policy.everything or holding.policy.nothing):
+        _remember_unrecorded(span, holding, tracer, attributes, context)
 
 
 def _remember_unrecorded(
@@ -1075,7 +1202,14 @@ def patched_end(original: Callable[..., None]) -> Callable[..., None]:
                         state = _late_state(self)
                     if state is not None:
                         with self._lock:
-                            _settle(self, state)
+                            if (
+                                state.verdict == identity.UNDER_ZDR
+                                and holding is not None
+                                and not holding.closed
+                            ):
+                                _finish_redacted(self, state)
+                            else:
+                                _settle(self, state)
             except Exception as error:
                 if state is None or type(state) is _Passing:
                     state = _state_after(self)
@@ -1115,12 +1249,14 @@ def _late_state(span: Any) -> SpanState | None:
 def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[..., ReadableSpan]:
     """``Span._readable_span``: what processors and early readers get is verified and marked as passed."""
 
+    is_known = making.is_known_reading(original)
+
     def _readable_span(self: Any) -> ReadableSpan:
         state: SpanState | None = self._otel_zdr
         holding = gate.current
-        if state is None and holding is not None and self._end_time is None:
-            state = _late_state(self)
         has_ended = self._end_time is not None
+        if state is None and holding is not None and not has_ended:
+            state = _late_state(self)
         if state is not None and state.verdict == identity.UNDER_ZDR:
             try:
                 _verify(self, state)
@@ -1128,18 +1264,26 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
                     _finish_evidence(self, state)
             except Exception as error:
                 _skeletonise(self, state, error)
-        readable = original(self)
+        readable: Any = None
+        try:
+            if is_known and making.can_fill(self):
+                readable = making.readable(self)
+        except Exception as error:
+            failure.note("span", error)
+        if readable is None:
+            readable = original(self)
         if state is not None or (holding is not None and holding.policy.nothing):
             try:
-                if has_ended and type(state) is not _Passing:
-                    _detach(readable)
+                if has_ended:
+                    if type(state) is not _Passing:
+                        _detach(readable)
                 elif state is not None and state.verdict != identity.OPEN:
                     _finish_early(readable, state)
-                mark_passed(readable)
+                mark_passed(readable, state)
             except Exception as error:
                 # Not marked: the second wall looks at it once more.
                 failure.note("span", error)
-        return readable
+        return readable  # type: ignore[no-any-return]
 
     return _readable_span
 
@@ -1151,13 +1295,10 @@ def _detach(readable: Any) -> None:
     if kind is RedactingAttributes:
         attributes.state = None
         for storage in (readable._events, readable._links):
-            if type(storage) in _WITH_STATE:
+            if type(storage) is RedactingList:
                 storage.state = None
     elif kind is WatchingAttributes:
         attributes.state = None
-
-
-_WITH_STATE = frozenset((RedactingEvents, RedactingLinks, _NothingStored))
 
 
 def _finish_early(readable: Any, state: SpanState) -> None:
@@ -1174,15 +1315,19 @@ def _finish_early(readable: Any, state: SpanState) -> None:
             setattr(readable, name, BoundedList.from_seq(live._dq.maxlen, list(live)))
 
 
-def mark_passed(readable: Any) -> None:
+def mark_passed(readable: Any, state: SpanState | None) -> None:
     """Remember which parts passed the gate: a copy, or one whose parts were replaced, has not."""
+    if state is None or state.verdict == identity.OPEN:
+        # All of it is raw: what counts is whose it is.
+        readable._otel_zdr_passed = (readable._attributes, readable._resource)
+        return
     readable._otel_zdr_passed = (
         readable._attributes,
+        readable._resource,
         readable._events,
         readable._links,
         readable._name,
         readable._status,
-        readable._resource,
         readable._instrumentation_scope,
         # Of an open span they may grow, by what the gate looks at.
         len(readable._events._dq) if readable._end_time is not None else None,
@@ -1193,15 +1338,16 @@ def mark_passed(readable: Any) -> None:
 def has_passed(readable: Any) -> bool:
     """Whether this very span, with these very parts, came out of the gate."""
     passed = getattr(readable, "__dict__", {}).get(PASSED)
+    if passed is None or passed[0] is not readable._attributes or passed[1] is not readable._resource:
+        return False
+    if len(passed) == 2:
+        return True
     return (
-        passed is not None
-        and passed[0] is readable._attributes
-        and type(readable._attributes._dict) is not TouchedValues
-        and passed[1] is readable._events
-        and passed[2] is readable._links
-        and passed[3] is readable._name
-        and passed[4] is readable._status
-        and passed[5] is readable._resource
+        type(readable._attributes._dict) is not TouchedValues
+        and passed[2] is readable._events
+        and passed[3] is readable._links
+        and passed[4] is readable._name
+        and passed[5] is readable._status
         and passed[6] is readable._instrumentation_scope
         and (passed[7] is None or (passed[7] == len(readable._events) and passed[8] == len(readable._links)))
     )
@@ -1218,7 +1364,7 @@ def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
             try:
                 if state.raw is not None:
                     state.raw.name = name
-                name = _name_at_write(state, name, _KINDS.get(self._kind, "internal"), self._attributes._dict)
+                name = _name_at_write(state, name, self._kind, self._attributes._dict)
             except Exception as error:
                 failure.note("span name", error)
                 name = _KINDS.get(self._kind, "internal")
@@ -1238,6 +1384,74 @@ def _state_at_write(span: Any) -> SpanState | None:
         return None
 
 
+def patched_set_attribute(original: Callable[..., None]) -> Callable[..., None]:
+    """``Span.set_attribute``: what most writes are is settled here, without the calls of the SDK and of ours.
+
+    A new key with a plain value, on a span that is not full: under ZDR one that the look-ups of
+    :meth:`otel_zdr.redaction.Redactor.ways` settle, else one that says nothing of whose it is. All else goes
+    the way through the storage, which looks at everything.
+    """
+
+    def set_attribute(self: Any, key: str, value: Any) -> None:
+        state: SpanState | None = self._otel_zdr
+        with self._lock:
+            if self._end_time is None:
+                if state is not None and type(key) is str:
+                    try:
+                        stored = self._attributes._dict
+                        if len(stored) < state.limit and key not in stored:
+                            kind = type(value)
+                            if state.verdict == _UNDER_ZDR:
+                                bits = state.keeps(key, 0)
+                                stays: object = 0
+                                if kind is str:
+                                    stays = bits & 4 and _is_token(value, 0, 129) and "//" not in value
+                                elif kind is int:
+                                    stays = bits & 1 and value.bit_length() < 64
+                                elif kind is float:
+                                    stays = bits & 1
+                                elif kind is bool:
+                                    stays = bits & 2
+                                elif kind is tuple:
+                                    stays = bits & 8 and token_list(value) is value
+                                if stays:
+                                    set_value(stored, key, value)
+                                    return
+                                if not bits:
+                                    content_class = state.drops(key)
+                                    if (
+                                        content_class is None
+                                        and kind is str
+                                        and state.redactor.is_lost_text(key, value)
+                                    ):
+                                        content_class = "free_text"
+                                    if content_class is not None:
+                                        removed = state.removed
+                                        removed[content_class] = removed.get(content_class, 0) + 1
+                                        return
+                            elif (
+                                (
+                                    kind is str
+                                    or kind is int
+                                    or kind is float
+                                    or kind is bool
+                                    or (kind is tuple and is_plain_tuple(value))
+                                )
+                                and key not in state.gate.watched
+                                and key[:4] != "zdr."
+                                and key
+                            ):
+                                stored[key] = value
+                                return
+                    except Exception as error:
+                        failure.note("span", error)
+                self._attributes[key] = value
+                return
+        original(self, key, value)  # warns
+
+    return set_attribute
+
+
 def patched_set_status(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.set_status``: the code stays, the description is error text."""
 
@@ -1248,15 +1462,21 @@ def patched_set_status(original: Callable[..., None]) -> Callable[..., None]:
         if state is None or state.verdict == identity.OPEN:
             original(self, status, description)
             return
-        text = status.description if isinstance(status, Status) else description
-        code = status.status_code if isinstance(status, Status) else status
-        if not isinstance(code, StatusCode):
-            original(self, status, None)
-            return
+        is_status = isinstance(status, Status)
+        text = status.description if is_status else description
+        if is_status and not text:
+            # Without the description beside it, which the SDK would name in a warning.
+            original(self, status)
+            code = status.status_code
+        else:
+            code = status.status_code if is_status else status
+            if not isinstance(code, StatusCode):
+                original(self, status, None)
+                return
+            original(self, code)
         raw = state.raw
-        original(self, code, None)
-        if self._status is not None and self._status.status_code is code and raw is not None:
-            raw.status = status if isinstance(status, Status) else Status(code, text)
+        if raw is not None and self._status is not None and self._status.status_code is code:
+            raw.status = status if is_status else Status(code, text)
         if text:
             try:
                 _count(state, "error_text")
@@ -1284,7 +1504,11 @@ def patched_add_event(original: Callable[..., None]) -> Callable[..., None]:
             state.failed = True
             # The SDK's own: the storage makes a clean one of it, or leaves it out.
             event = Event("event", BoundedAttributes(0, immutable=True))
-        self._add_event(event)
+        with self._lock:
+            if self._end_time is None:
+                self._events.append(event)
+                return
+        self._add_event(event)  # warns
 
     return add_event
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from otel_zdr.redaction.redactor import LONG_WAY
+from otel_zdr.redaction.redactor import LONG_WAY, Drops, Keeps
 from otel_zdr.sdk import eligibility, identity
 from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, identify
 
@@ -17,9 +16,13 @@ if TYPE_CHECKING:
 _ONLY_UNREADABLE = frozenset((UNIDENTIFIED,))
 
 
-def no_entry(_key: str, _default: int) -> int:
+def nothing_short(_key: str, _default: int) -> int:
     """Of all keys: nothing is decided by the type and shape of the value alone."""
     return LONG_WAY
+
+
+def dropped_as(_key: str) -> None:
+    """As :func:`nothing_short`: for no key it is known that everything goes."""
 
 
 def everyone_of(
@@ -46,22 +49,21 @@ class ItemState:
         removed: values removed, by content class.
         server: the item is a server's or consumer's span (its host keys are the caller's).
         failed: cleaning failed somewhere; the item says so.
-        product: what the item is about, once it is known.
         held: raw values that the policy may retain at the end, by key, with their class.
-        entry: looks a key up among those that an item under ZDR decides by type and shape of the value alone:
-            see :meth:`otel_zdr.redaction.Redactor.entries`. :func:`no_entry` while more has to be looked at.
+        keeps: with ``drops``, looks up what of an item under ZDR is decided by type and shape of the value
+            alone, see :meth:`otel_zdr.redaction.Redactor.ways`; :func:`nothing_short` before.
         served: the providers that the response says it went to, as a client instrumentation of ours read it.
     """
 
     __slots__ = (
         "caller",
-        "entry",
+        "drops",
         "facts",
         "failed",
         "gate",
         "held",
         "hints",
-        "product",
+        "keeps",
         "redactor",
         "removed",
         "served",
@@ -84,16 +86,16 @@ class ItemState:
         self.stamp: str | tuple[str, ...] | None = None
         self.server = False
         self.failed = False
-        self.product = ""
         self.held: dict[str, tuple[str, Any]] | None = None
         self.served: tuple[str, ...] | None = None
         self.verdict = identity.UNDECIDED
-        self.entry: Callable[[str, int], int] = no_entry
+        self.keeps: Keeps = nothing_short
+        self.drops: Drops = dropped_as
 
     def begin_redacting(self) -> None:
         """From now on what is written is cleaned by the short way, where there is one for its key."""
         if self.held is None:
-            self.entry = self.redactor.entries(self.server, self.gate.watched)
+            self.keeps, self.drops = self.redactor.ways(self.server, self.gate.watched)
 
     @property
     def watched(self) -> frozenset[str]:

@@ -14,19 +14,20 @@ leaves it bigger for as long as it is queued.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Mapping
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, SpanContext
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext
 
-from otel_zdr.catalogue.shapes import TOKEN_PATTERN
 from otel_zdr.redaction import REMOVED
-from otel_zdr.redaction.redactor import CLASSES_OF_ENTRIES as _CLASSES
-from otel_zdr.redaction.shaping import plain_text, token_list
+from otel_zdr.redaction.shaping import plain_text
 from otel_zdr.sdk import eligibility, failure
 from otel_zdr.sdk.identity import UNDER_ZDR
 
@@ -38,8 +39,6 @@ _store = BoundedAttributes.__setitem__
 _append = BoundedList.append
 _new_lock = threading.Lock
 _RESERVED = "zdr."
-_is_token = TOKEN_PATTERN.fullmatch
-_LOW, _HIGH = -(2**63), 2**63 - 1
 
 set_value = dict.__setitem__
 
@@ -79,6 +78,21 @@ class TouchedValues(StoredValues):
     __slots__ = ()
 
 
+# What cannot be written any more needs a lock only to be copied. Reentrant, because copies nest.
+_lock_of_settled: Any = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lock_of_settled._at_fork_reinit)
+
+
+def is_plain_tuple(values: tuple[Any, ...]) -> bool:
+    """Whether the SDK would store an equal tuple."""
+    for value in values:
+        kind = type(value)
+        if kind is not str and kind is not int and kind is not float and kind is not bool:
+            return False
+    return True
+
+
 # --- making storages -----------------------------------------------------------------------------
 
 # The constructors of the SDK look at each value; what they set is set directly, as long as it is this.
@@ -88,29 +102,36 @@ _KNOWN_ATTRIBUTES = vars(BoundedAttributes(None, None, immutable=True)).keys() =
 _KNOWN_LIST = vars(BoundedList(None)).keys() == {"_dq", "_lock", "dropped"}
 
 
+_KNOWN_EVENT = vars(Event("", None, 1)).keys() == {"_attributes", "_name", "_timestamp"}
+_KNOWN_LINK = vars(Link(INVALID_SPAN_CONTEXT)).keys() == {"_attributes", "_context"}
+#: Whether storages can be made here without the SDK's constructors.
+ARE_KNOWN = _KNOWN_ATTRIBUTES and _KNOWN_LIST
+
+
 def clean_attributes(
     maxlen: int | None, clean: Mapping[str, Any], max_value_len: int | None = None
-) -> CleanAttributes:
+) -> RedactingAttributes:
     """Immutable attributes of values that were cleaned already, within the SDK's limits."""
-    return _made(CleanAttributes, maxlen, clean, max_value_len, immutable=True)  # type: ignore[no-any-return]
+    return _made(None, maxlen, clean, max_value_len, True)
 
 
 def _made(
-    cls: type[BoundedAttributes],
+    state: ItemState | None,
     maxlen: int | None,
     clean: Mapping[str, Any],
     max_value_len: int | None,
-    *,
     immutable: bool,
-) -> Any:
+) -> RedactingAttributes:
+    # Of one class, whatever they are for: Python takes the short way to the attributes of objects of the one
+    # class that a line has met, and the long way where there are two.
     made: Any
     if _KNOWN_ATTRIBUTES:
-        made = cls.__new__(cls)
+        made = RedactingAttributes.__new__(RedactingAttributes)
         made.dropped = 0
-        made._lock = _new_lock()
+        made._lock = _lock_of_settled if immutable else _new_lock()
     else:
         made = BoundedAttributes(None, None, immutable=False)
-        made.__class__ = cls
+        made.__class__ = RedactingAttributes
     made.maxlen = maxlen
     made.max_value_len = max_value_len
     if max_value_len is not None:
@@ -120,7 +141,8 @@ def _made(
         clean = dict(list(clean.items())[made.dropped :])
     made._dict = StoredValues(clean)
     made._immutable = immutable
-    return made
+    made.state = state
+    return made  # type: ignore[no-any-return]
 
 
 # --- attributes ----------------------------------------------------------------------------------
@@ -137,63 +159,29 @@ class RedactingAttributes(BoundedAttributes):
     @classmethod
     def holding(cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None) -> RedactingAttributes:
         """Storage of ``clean`` values."""
-        made = _made(cls, maxlen, clean, None, immutable=False)
-        made.state = state
-        return made  # type: ignore[no-any-return]
+        return _made(state, maxlen, clean, None, False)
 
     @classmethod
-    def over(cls, attributes: Any, clean: Mapping[str, Any], state: ItemState) -> RedactingAttributes:
-        """Storage of ``clean`` values in the place of the SDK's ``attributes``."""
-        made = _made(cls, attributes.maxlen, clean, attributes.max_value_len, immutable=False)
-        made.state = state
-        return made  # type: ignore[no-any-return]
+    def fresh(
+        cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None, max_value_len: int | None
+    ) -> RedactingAttributes:
+        """Storage of ``clean`` values within the SDK's limits."""
+        return _made(state, maxlen, clean, max_value_len, False)
 
     def __setitem__(self, key: str, value: Any) -> None:
         if self._immutable:
             _store(self, key, value)  # raises as the SDK does
             return
         state = self.state
+        if state is None:
+            return
         try:
-            if type(key) is str and state is not None:
-                # What `Redactor.attribute` decides for most keys, without calling it.
-                entry = state.entry(key, 0)
-                if entry > 0:
-                    kind = type(value)
-                    stays: object
-                    if kind is str:
-                        stays = entry & 4 and len(value) <= 128 and _is_token(value) and "//" not in value
-                    elif kind is int:
-                        stays = entry & 1 and _LOW <= value <= _HIGH
-                    elif kind is tuple:
-                        stays = entry & 8 and token_list(value) is value
-                    else:
-                        stays = (kind is float and entry & 1) or (kind is bool and entry & 2)
-                    if stays:
-                        stored = self._dict
-                        if (
-                            key not in stored
-                            and (self.maxlen is None or len(stored) < self.maxlen)
-                            and self.max_value_len is None
-                        ):
-                            set_value(stored, key, value)
-                            return
-                elif entry:
-                    removed, content_class = state.removed, _CLASSES[-entry]
-                    removed[content_class] = removed.get(content_class, 0) + 1
-                    return
-                elif type(value) is str and state.redactor.is_lost_text(key, value):
-                    removed = state.removed
-                    removed["free_text"] = removed.get("free_text", 0) + 1
-                    return
-            self._set_slowly(key, value)
+            self._clean_and_put(state, key, value)
         except Exception as error:
             self._lose(key, error)
 
-    def _set_slowly(self, key: Any, value: Any) -> None:
-        state = self.state
+    def _clean_and_put(self, state: ItemState, key: Any, value: Any) -> None:
         name = plain_text(key)
-        if state is None:
-            return
         if self.shadow is not None:
             if name is not None and name.startswith(_RESERVED):
                 return
@@ -261,6 +249,44 @@ class WatchingAttributes(BoundedAttributes):
     state: ItemState | None = None
 
     @classmethod
+    def fresh(
+        cls, state: ItemState, given: Mapping[str, Any] | None, maxlen: int | None, max_value_len: int | None
+    ) -> WatchingAttributes:
+        """Storage of what a span starts with, as the SDK would store it."""
+        values: dict[str, Any] = {}
+        if given:
+            for key, value in list(given.items()):
+                kind = type(value)
+                is_plain = kind is str or kind is int or kind is float or kind is bool
+                if not is_plain or type(key) is not str or key[:4] == _RESERVED:
+                    break
+                values[key] = value
+            if (
+                len(values) != len(given)
+                or "" in values
+                or max_value_len is not None
+                or (maxlen is not None and len(values) > maxlen)
+            ):
+                # Not only plain values that fit: the SDK looks at each, and warns.
+                made = cls.over(BoundedAttributes(maxlen, given, False, max_value_len), state)
+                made.drop_marks()
+                return made
+        made = cls.__new__(cls)
+        made.maxlen = maxlen
+        made.dropped = 0
+        made._dict = values
+        made.max_value_len = max_value_len
+        made._lock = _new_lock()
+        made._immutable = False
+        made.state = state
+        return made
+
+    def drop_marks(self) -> None:
+        """Take out the evidence, which only the gate may write."""
+        for key in [key for key in self._dict if key[:4] == _RESERVED]:
+            self._dict.pop(key, None)
+
+    @classmethod
     def over(cls, attributes: Any, state: ItemState) -> WatchingAttributes:
         """Storage in the place of the SDK's ``attributes``, of which it takes all parts."""
         made: Any
@@ -280,41 +306,18 @@ class WatchingAttributes(BoundedAttributes):
 
     def __setitem__(self, key: str, value: Any) -> None:
         state = self.state
-        if state is None or self._immutable:
-            _store(self, key, value)  # raises as the SDK does, once the item has ended
-            return
-        # What the SDK does with a plain value that fits, without its calls: they pay for the look at the key.
-        if (
-            type(key) is str
-            and key
-            and key not in state.gate.watched
-            and key[:4] != _RESERVED
-            and self.max_value_len is None
-        ):
-            kind = type(value)
-            if kind is str or kind is int or kind is float or kind is bool:
-                with self._lock:
-                    stored = self._dict
-                    if key in stored:
-                        del stored[key]
-                        stored[key] = value
-                        return
-                    if self.maxlen is None or len(stored) < self.maxlen:
-                        stored[key] = value
-                        return
-            _store(self, key, value)
-            return
-        try:
-            if self._is_for_the_gate(key, value):
+        if state is not None and not self._immutable:
+            try:
+                if self._is_for_the_gate(key, value):
+                    return
+            except Exception as error:
+                # Whose it is cannot be told any more: closed.
+                failure.note(state.signal, error)
+                state.tighten()
+            if type(self) is not WatchingAttributes:  # the item came under ZDR
+                self[key] = value
                 return
-        except Exception as error:
-            # Whose it is cannot be told any more: closed.
-            failure.note(state.signal, error)
-            state.tighten()
-        if type(self) is not WatchingAttributes:  # the item came under ZDR
-            self[key] = value
-            return
-        _store(self, key, value)
+        _store(self, key, value)  # raises as the SDK does, once the item has ended
 
     def _is_for_the_gate(self, key: Any, value: Any) -> bool:
         """Learn what the key says of workspace or product. True: only the gate may write it."""
@@ -334,13 +337,9 @@ class WatchingAttributes(BoundedAttributes):
 # --- events and links ----------------------------------------------------------------------------
 
 
-class CleanAttributes(BoundedAttributes):
-    """The attributes of what the gate made."""
-
-
 def _are_intact(attributes: Any) -> bool:
     """Whether nobody wrote past the gate into these attributes, or put others in their place."""
-    return type(attributes) is CleanAttributes and type(attributes._dict) is StoredValues
+    return type(attributes) is RedactingAttributes and type(attributes._dict) is StoredValues
 
 
 class CleanEvent(Event):
@@ -348,8 +347,13 @@ class CleanEvent(Event):
 
     raw: Event | None = None
 
-    def __init__(self, name: str, attributes: CleanAttributes, timestamp: int | None = None) -> None:
-        super().__init__(name, attributes, timestamp)
+    def __init__(self, name: str, attributes: RedactingAttributes, timestamp: int | None = None) -> None:
+        if _KNOWN_EVENT:
+            self._name = name
+            self._timestamp = time_ns() if timestamp is None else timestamp
+            self._attributes = attributes
+        else:
+            Event.__init__(self, name, attributes, timestamp)
         self.given = name
 
     def is_intact(self) -> bool:
@@ -362,42 +366,50 @@ class CleanLink(Link):
 
     raw: Link | None = None
 
-    def __init__(self, context: SpanContext, attributes: CleanAttributes) -> None:
-        super().__init__(context, attributes)
+    def __init__(self, context: SpanContext, attributes: RedactingAttributes) -> None:
+        if _KNOWN_LINK:
+            self._context = context
+            self._attributes = attributes
+        else:
+            Link.__init__(self, context, attributes)
         self.given = context
 
     def is_intact(self) -> bool:
         """Whether its parts are those the gate gave it."""
-        return self.context is self.given and _are_intact(self._attributes)
+        return self._context is self.given and _are_intact(self._attributes)
 
 
-class RedactingEvents(BoundedList[Any]):
-    """Events of a span that is, or may be, under ZDR."""
+class RedactingList(BoundedList[Any]):
+    """Events or links of a span that is, or may be, under ZDR."""
 
     #: The class of what the gate made.
-    made: type[CleanEvent] | type[CleanLink] = CleanEvent
-    #: Of the span that is written; None once it has ended.
+    made: type[CleanEvent] | type[CleanLink]
+    #: Of the span that is written; None once it has ended, and nothing can be written any more.
     state: SpanState | None = None
-    #: Where raw events wait while the span is undecided.
+    #: Where raw elements wait while the span is undecided.
     shadow: BoundedList[Any] | None = None
 
     @classmethod
-    def over(cls, storage: Any, state: SpanState) -> RedactingEvents:
-        """Storage in the place of ``storage``, which is empty or whose elements are clean."""
-        made: Any
+    def fresh(
+        cls, state: SpanState, made: type[CleanEvent] | type[CleanLink], maxlen: int | None
+    ) -> RedactingList:
+        """Empty storage."""
         if not _KNOWN_LIST:
-            made = cls(storage._dq.maxlen)
+            storage: Any = cls(maxlen)
         else:
-            made = cls.__new__(cls)
-            made._lock = storage._lock
-        made.dropped = storage.dropped
-        made._dq = storage._dq
-        made.state = state
-        return made  # type: ignore[no-any-return]
+            storage = RedactingList.__new__(RedactingList)
+            storage.dropped = 0
+            storage._dq = deque(maxlen=maxlen)
+            storage._lock = _new_lock()
+        storage.made = made
+        storage.state = state
+        return storage  # type: ignore[no-any-return]
 
     def append(self, item: Any) -> None:
         state = self.state
-        if type(item) is self.made and state is not None and state.verdict == UNDER_ZDR:
+        if state is None:
+            return
+        if type(item) is self.made and state.verdict == UNDER_ZDR:
             if item.raw is not None:
                 item.raw = None
             _append(self, item)
@@ -406,13 +418,12 @@ class RedactingEvents(BoundedList[Any]):
             raw = item.raw if type(item) is self.made else item
             if raw is not None:
                 self.shadow.append(raw)
-        clean = None
         try:
-            clean = self.clean(item)
+            clean: Any = state.clean_event(item) if self.made is CleanEvent else state.clean_link(item)
         except Exception as error:
-            if state is not None:
-                failure.note(state.signal, error)
-                state.failed = True
+            failure.note(state.signal, error)
+            state.failed = True
+            return
         if clean is not None:
             _append(self, clean)
 
@@ -420,17 +431,9 @@ class RedactingEvents(BoundedList[Any]):
         for item in seq:
             self.append(item)
 
-    def clean(self, item: Any) -> Any:
-        """The cleaned form of one element, or None if nothing of it may stay."""
-        state = self.state
-        return state.clean_event(item) if state is not None else None
 
+class NothingStored(RedactingList):
+    """The events and links of a skeleton: none, whatever is written later."""
 
-class RedactingLinks(RedactingEvents):
-    """Links of a span that is, or may be, under ZDR."""
-
-    made = CleanLink
-
-    def clean(self, item: Any) -> Any:
-        state = self.state
-        return state.clean_link(item) if state is not None else None
+    def append(self, item: Any) -> None:
+        return None
