@@ -24,7 +24,18 @@ PACKAGES = (otel_zdr.sdk, otel_zdr.redaction, otel_zdr.catalogue, otel_zdr.polic
 _ELSEWHERE = ("otel_zdr.sdk.startup", "otel_zdr.sdk.distro", "otel_zdr.catalogue.build")
 #: Methods that the SDK or the application itself calls: nothing of ours stands above them to catch.
 _OUTERMOST = {
-    "RedactingAttributes": ("__setitem__", "_set_items", "__delitem__"),
+    "RedactingAttributes": (
+        "__setitem__",
+        "_set_items",
+        "__delitem__",
+        "__getitem__",
+        "__iter__",
+        "__len__",
+        "__repr__",
+        "__deepcopy__",
+        "copy",
+        "items",
+    ),
     "WatchingAttributes": ("__setitem__", "_set_items"),
     "RedactingList": ("append", "extend"),
     "StoredValues": ("__setitem__", "update", "setdefault", "__ior__", "__reduce__"),

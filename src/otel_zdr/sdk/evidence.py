@@ -103,10 +103,26 @@ def mark(
     found: Eligibility | None = None,
     again: bool = False,
 ) -> None:
-    """Write the evidence of one item into its cleaned ``attributes`` and, but ``again``, add it to the totals.
+    """Write the evidence of one item into its cleaned ``attributes``, see :func:`marks_of`.
 
-    The dict is written directly: evidence does not use up the SDK's attribute limits. Items of one kind
-    lose the same classes again and again, so the totals are kept by combination and added up when asked.
+    The dict is written directly: evidence does not use up the SDK's attribute limits.
+    """
+    _update(attributes, marks_of(gate, removed, signal, failed=failed, found=found, again=again))
+
+
+def marks_of(
+    gate: Gate,
+    removed: dict[str, int],
+    signal: str,
+    *,
+    failed: bool,
+    found: Eligibility | None,
+    again: bool = False,
+) -> dict[str, Any]:
+    """The evidence of one item, as attributes; and, but ``again``, add it to the totals.
+
+    Items of one kind lose the same classes again and again: the totals are kept by combination and added up
+    when asked, and all items of a kind share these attributes.
     """
     kind = (signal, failed, id(found), tuple(removed.items()))
     with _lock:
@@ -117,7 +133,7 @@ def mark(
             pattern = _patterns[kind] = _Pattern(gate, removed, signal, failed, found)
         if not again:
             pattern.met += 1
-    _update(attributes, pattern.marks)
+    return pattern.marks
 
 
 def _settle() -> None:

@@ -61,18 +61,22 @@ def facts_of(gate: Gate, resource: Resource) -> ResourceFacts:
     return facts
 
 
-def clean_resource(gate: Gate, resource: Resource | None) -> Resource:
+class CleanResource(Resource):
+    """A resource that the gate made."""
+
+
+def clean_resource(gate: Gate, resource: Resource | None) -> CleanResource:
     """A resource with metadata only; an empty one if cleaning fails."""
     try:
         if resource is None:
-            return Resource({})
+            return CleanResource({})
         removed: dict[str, int] = {}
         attributes = gate.redactor.resource_attributes(resource.attributes, removed)
         schema_url = gate.redactor.schema_url(resource.schema_url, removed)
-        return Resource(attributes, schema_url or "")  # type: ignore[arg-type]
+        return CleanResource(attributes, schema_url or "")  # type: ignore[arg-type]
     except Exception as error:
         failure.note("resource", error)
-        return Resource({})
+        return CleanResource({})
 
 
 def bare_resource(gate: Gate, resource: Resource | None) -> Resource:
@@ -83,7 +87,7 @@ def bare_resource(gate: Gate, resource: Resource | None) -> Resource:
         return _EMPTY_RESOURCE
 
 
-_EMPTY_RESOURCE = Resource({})
+_EMPTY_RESOURCE = CleanResource({})
 
 
 def _is_explicit_false(value: object) -> bool:
@@ -129,6 +133,11 @@ class _Scopes:
         made = self._known[id(scope)] = (scope, gate, clean, info)
         return made
 
+    def has_made(self, scope: Any) -> bool:
+        """Whether it is a scope that was cleaned."""
+        remembered = self._known.get(id(scope))
+        return remembered is not None and remembered[0] is scope and remembered[2] is scope
+
     def clear(self) -> None:
         self._known.clear()
 
@@ -136,6 +145,7 @@ class _Scopes:
 _scopes = _Scopes()
 EMPTY_SCOPE = InstrumentationScope("")
 forget_scopes = _scopes.clear
+is_clean_scope = _scopes.has_made
 
 
 def scope_of(gate: Gate, scope: InstrumentationScope | None) -> InstrumentationScope | None:

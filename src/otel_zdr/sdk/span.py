@@ -30,6 +30,7 @@ from otel_zdr.redaction.shaping import token_list
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, making, patches, shared
 from otel_zdr.sdk.state import ItemState, dropped_as, nothing_short
 from otel_zdr.sdk.storage import (
+    LOCK_OF_SETTLED,
     CleanEvent,
     CleanLink,
     NothingStored,
@@ -340,8 +341,8 @@ def _new_storages(
             RedactingAttributes.fresh(
                 state, clean, limits.max_span_attributes, limits.max_span_attribute_length
             ),
-            RedactingList.fresh(state, CleanEvent, limits.max_events),
-            RedactingList.fresh(state, CleanLink, limits.max_links),
+            RedactingList(state, CleanEvent, limits.max_events),
+            RedactingList(state, CleanLink, limits.max_links),
         )
     attributes = WatchingAttributes.fresh(
         state, raw, limits.max_span_attributes, limits.max_span_attribute_length
@@ -361,9 +362,9 @@ def _hang_storages(span: Any, state: SpanState, clean: dict[str, Any]) -> None:
     stored = span._attributes
     span._attributes = RedactingAttributes.fresh(state, clean, stored.maxlen, stored.max_value_len)
     events = list(span._events)
-    span._events = RedactingList.fresh(state, CleanEvent, span._events._dq.maxlen)
+    span._events = RedactingList(state, CleanEvent, span._events._dq.maxlen)
     span._events.extend(events)
-    span._links = RedactingList.fresh(state, CleanLink, span._links._dq.maxlen)
+    span._links = RedactingList(state, CleanLink, span._links._dq.maxlen)
 
 
 def _start_links(span: Any, state: SpanState, links: Iterable[Any]) -> None:
@@ -405,10 +406,10 @@ def _hide(span: Any, state: SpanState) -> None:
     clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
     attributes = RedactingAttributes.holding(state, clean, raw_attributes.maxlen)
     attributes.shadow = raw_attributes
-    events = RedactingList.fresh(state, CleanEvent, raw_events._dq.maxlen)
+    events = RedactingList(state, CleanEvent, raw_events._dq.maxlen)
     events.extend(raw_events)
     events.shadow = raw_events
-    links = RedactingList.fresh(state, CleanLink, raw_links._dq.maxlen)
+    links = RedactingList(state, CleanLink, raw_links._dq.maxlen)
     links.extend(raw_links)
     links.shadow = raw_links
     _show_clean(span, state)
@@ -451,7 +452,7 @@ def _redact(span: Any, state: SpanState, *, was_open: bool) -> None:
     attributes.__class__ = RedactingAttributes
     for name, kind in (("_events", CleanEvent), ("_links", CleanLink)):
         storage = getattr(span, name)
-        cleaned = RedactingList.fresh(state, kind, storage._dq.maxlen)
+        cleaned = RedactingList(state, kind, storage._dq.maxlen)
         cleaned.extend(storage)
         cleaned.dropped = storage.dropped
         setattr(span, name, cleaned)
@@ -751,7 +752,7 @@ def _verify(span: Any, state: SpanState) -> None:
 def _verified(
     state: SpanState, storage: Any, clean: Callable[[SpanState, Any], Event | Link | None]
 ) -> BoundedList[Any]:
-    cleaned: BoundedList[Any] = BoundedList(storage._dq.maxlen)
+    cleaned: BoundedList[Any] = BoundedList(None)
     cleaned.dropped = storage.dropped
     for item in storage:
         kept = clean(state, item)
@@ -812,14 +813,8 @@ def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
 def _finish_evidence(span: Any, state: SpanState) -> None:
     attributes = span._attributes._dict
     found = eligibility.describe(state, attributes, span._attributes.max_value_len)
-    evidence.mark(
-        state.gate,
-        attributes,
-        state.removed,
-        "span",
-        failed=state.failed,
-        found=found,
-        again=state.counted,
+    span._attributes.marks = evidence.marks_of(
+        state.gate, state.removed, "span", failed=state.failed, found=found, again=state.counted
     )
     state.done = state.counted = True
 
@@ -840,18 +835,15 @@ def _skeletonise(
         kept = state.redactor.skeleton(span._attributes if given is None else given)
     except Exception as again:
         failure.note("skeleton", again)
-    kept[REDACTED] = True
-    if state.gate.evidence:
-        kept[FAILSAFE] = True
     # Made of as little as can be: what failed may be a part of the usual way.
     attributes: Any = BoundedAttributes(None, None, immutable=span._end_time is not None)
-    attributes._dict = kept
+    attributes._dict = StoredValues(kept)
     attributes.state = state
+    attributes.marks = {REDACTED: True, FAILSAFE: True} if state.gate.evidence else {REDACTED: True}
     attributes.__class__ = RedactingAttributes
     span._attributes = attributes
     for name in ("_events", "_links"):
-        maxlen = getattr(getattr(getattr(span, name, None), "_dq", None), "maxlen", None)
-        empty = NothingStored(maxlen)
+        empty = NothingStored()
         setattr(span, name, empty)
     state.name = span._name = _KINDS.get(span._kind, "internal")
     state.name_stands = True
@@ -1294,9 +1286,14 @@ def _detach(readable: Any) -> None:
     kind = type(attributes)
     if kind is RedactingAttributes:
         attributes.state = None
-        for storage in (readable._events, readable._links):
-            if type(storage) is RedactingList:
-                storage.state = None
+        attributes._lock = LOCK_OF_SETTLED
+        events, links = readable._events, readable._links
+        if type(events) is RedactingList:
+            events.state = None
+            readable._events = events.settled()
+        if type(links) is RedactingList:
+            links.state = None
+            readable._links = links.settled()
     elif kind is WatchingAttributes:
         attributes.state = None
 
@@ -1312,44 +1309,56 @@ def _finish_early(readable: Any, state: SpanState) -> None:
         readable._attributes = clean_attributes(None, readable._attributes._dict)
         for name in ("_events", "_links"):
             live = getattr(readable, name)
-            setattr(readable, name, BoundedList.from_seq(live._dq.maxlen, list(live)))
+            setattr(readable, name, BoundedList.from_seq(None, list(live)))
 
 
 def mark_passed(readable: Any, state: SpanState | None) -> None:
-    """Remember which parts passed the gate: a copy, or one whose parts were replaced, has not."""
+    """Remember that it passed the gate, and by what to tell that its parts are those that passed."""
     if state is None or state.verdict == identity.OPEN:
         # All of it is raw: what counts is whose it is.
         readable._otel_zdr_passed = (readable._attributes, readable._resource)
-        return
-    readable._otel_zdr_passed = (
-        readable._attributes,
-        readable._resource,
-        readable._events,
-        readable._links,
-        readable._name,
-        readable._status,
-        readable._instrumentation_scope,
+    elif readable._end_time is not None:
+        # Its parts are of classes that only the gate makes.
+        readable._otel_zdr_passed = readable._name
+    else:
         # Of an open span they may grow, by what the gate looks at.
-        len(readable._events._dq) if readable._end_time is not None else None,
-        len(readable._links._dq),
-    )
+        readable._otel_zdr_passed = (
+            readable._attributes,
+            readable._resource,
+            readable._events,
+            readable._links,
+            readable._name,
+            readable._status,
+            readable._instrumentation_scope,
+        )
 
 
 def has_passed(readable: Any) -> bool:
     """Whether this very span, with these very parts, came out of the gate."""
-    passed = getattr(readable, "__dict__", {}).get(PASSED)
-    if passed is None or passed[0] is not readable._attributes or passed[1] is not readable._resource:
+    passed = getattr(readable, PASSED, None)
+    if type(passed) is tuple:
+        if passed[0] is not readable._attributes or passed[1] is not readable._resource:
+            return False
+        return len(passed) == 2 or (
+            type(readable._attributes._dict) is not TouchedValues
+            and passed[2] is readable._events
+            and passed[3] is readable._links
+            and passed[4] is readable._name
+            and passed[5] is readable._status
+            and passed[6] is readable._instrumentation_scope
+        )
+    if type(passed) is not str or passed is not readable._name:
         return False
-    if len(passed) == 2:
-        return True
+    attributes, status, scope = readable._attributes, readable._status, readable._instrumentation_scope
     return (
-        type(readable._attributes._dict) is not TouchedValues
-        and passed[2] is readable._events
-        and passed[3] is readable._links
-        and passed[4] is readable._name
-        and passed[5] is readable._status
-        and passed[6] is readable._instrumentation_scope
-        and (passed[7] is None or (passed[7] == len(readable._events) and passed[8] == len(readable._links)))
+        type(attributes) is RedactingAttributes
+        and type(attributes._dict) is StoredValues
+        and attributes.marks is not None
+        and (status is None or not status.description)
+        and type(readable._resource) is shared.CleanResource
+        and (scope is None or shared.is_clean_scope(scope) or scope is shared.EMPTY_SCOPE)
+        and all(type(event) is CleanEvent and event.is_intact() for event in readable._events)
+        and all(type(link) is CleanLink and link.is_intact() for link in readable._links)
     )
 
 

@@ -14,10 +14,10 @@ leaves it bigger for as long as it is queued.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import threading
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from otel_zdr.sdk.state import ItemState
 
 _store = BoundedAttributes.__setitem__
-_append = BoundedList.append
 _new_lock = threading.Lock
 _RESERVED = "zdr."
 
@@ -79,9 +78,9 @@ class TouchedValues(StoredValues):
 
 
 # What cannot be written any more needs a lock only to be copied. Reentrant, because copies nest.
-_lock_of_settled: Any = threading.RLock()
+LOCK_OF_SETTLED: Any = threading.RLock()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_lock_of_settled._at_fork_reinit)
+    os.register_at_fork(after_in_child=LOCK_OF_SETTLED._at_fork_reinit)
 
 
 def is_plain_tuple(values: tuple[Any, ...]) -> bool:
@@ -99,20 +98,19 @@ def is_plain_tuple(values: tuple[Any, ...]) -> bool:
 _KNOWN_ATTRIBUTES = vars(BoundedAttributes(None, None, immutable=True)).keys() == {
     "_dict", "_immutable", "_lock", "dropped", "max_value_len", "maxlen",
 }  # fmt: skip
-_KNOWN_LIST = vars(BoundedList(None)).keys() == {"_dq", "_lock", "dropped"}
 
 
 _KNOWN_EVENT = vars(Event("", None, 1)).keys() == {"_attributes", "_name", "_timestamp"}
 _KNOWN_LINK = vars(Link(INVALID_SPAN_CONTEXT)).keys() == {"_attributes", "_context"}
 #: Whether storages can be made here without the SDK's constructors.
-ARE_KNOWN = _KNOWN_ATTRIBUTES and _KNOWN_LIST
+ARE_KNOWN = _KNOWN_ATTRIBUTES
 
 
 def clean_attributes(
     maxlen: int | None, clean: Mapping[str, Any], max_value_len: int | None = None
 ) -> RedactingAttributes:
     """Immutable attributes of values that were cleaned already, within the SDK's limits."""
-    return _made(None, maxlen, clean, max_value_len, True)
+    return _made(None, maxlen, clean, max_value_len, True) if clean else NO_ATTRIBUTES
 
 
 def _made(
@@ -128,7 +126,7 @@ def _made(
     if _KNOWN_ATTRIBUTES:
         made = RedactingAttributes.__new__(RedactingAttributes)
         made.dropped = 0
-        made._lock = _lock_of_settled if immutable else _new_lock()
+        made._lock = LOCK_OF_SETTLED if immutable else _new_lock()
     else:
         made = BoundedAttributes(None, None, immutable=False)
         made.__class__ = RedactingAttributes
@@ -155,6 +153,9 @@ class RedactingAttributes(BoundedAttributes):
     state: ItemState | None = None
     #: Where raw values wait while the item is undecided.
     shadow: BoundedAttributes | None = None
+    #: The evidence, once the item has ended: shared by all items of a kind, and not counted by the limits.
+    marks: dict[str, Any] | None = None
+    _immutable = False
 
     @classmethod
     def holding(cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None) -> RedactingAttributes:
@@ -231,6 +232,38 @@ class RedactingAttributes(BoundedAttributes):
         for key, value in dict(attributes).items():
             self[key] = value
 
+    # What reads sees the values and the marks.
+
+    def __getitem__(self, key: str) -> Any:
+        if self.marks is not None and key in self.marks:
+            return self.marks[key]
+        return self._dict[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.copy())
+
+    def __len__(self) -> int:
+        return len(self._dict) + (len(self.marks) if self.marks is not None else 0)
+
+    def __repr__(self) -> str:
+        return repr(self.copy())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> BoundedAttributes:
+        made = BoundedAttributes(
+            self.maxlen, None, immutable=self._immutable, max_value_len=self.max_value_len
+        )
+        memo[id(self)] = made
+        made._dict = copy.deepcopy(self.copy(), memo)
+        made.dropped = self.dropped
+        return made
+
+    def copy(self) -> dict[str, Any]:
+        # One step, which no other thread comes into.
+        return {**self._dict, **(self.marks or {})}
+
+    def items(self) -> ItemsView[str, Any]:
+        return self.copy().items()
+
     def __delitem__(self, key: str) -> None:
         if self.shadow is not None and key in self.shadow:
             del self.shadow[key]
@@ -247,6 +280,7 @@ class WatchingAttributes(BoundedAttributes):
 
     #: Of the item that is written; None once it has ended and nothing can be written any more.
     state: ItemState | None = None
+    _immutable = False
 
     @classmethod
     def fresh(
@@ -337,8 +371,33 @@ class WatchingAttributes(BoundedAttributes):
 # --- events and links ----------------------------------------------------------------------------
 
 
+class _NoValues(StoredValues):
+    """The values of what has none: what vendors write here would stand on every item."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Nothing is stored."""
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is stored."""
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        return default
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        return self
+
+
+#: The attributes of all events and links that have none.
+NO_ATTRIBUTES = _made(None, None, {}, None, True)
+NO_ATTRIBUTES._dict = _NoValues()
+
+
 def _are_intact(attributes: Any) -> bool:
     """Whether nobody wrote past the gate into these attributes, or put others in their place."""
+    if attributes is NO_ATTRIBUTES:
+        return not attributes._dict
     return type(attributes) is RedactingAttributes and type(attributes._dict) is StoredValues
 
 
@@ -382,6 +441,8 @@ class CleanLink(Link):
 class RedactingList(BoundedList[Any]):
     """Events or links of a span that is, or may be, under ZDR."""
 
+    #: How many there may be.
+    maxlen: int | None
     #: The class of what the gate made.
     made: type[CleanEvent] | type[CleanLink]
     #: Of the span that is written; None once it has ended, and nothing can be written any more.
@@ -389,51 +450,85 @@ class RedactingList(BoundedList[Any]):
     #: Where raw elements wait while the span is undecided.
     shadow: BoundedList[Any] | None = None
 
-    @classmethod
-    def fresh(
-        cls, state: SpanState, made: type[CleanEvent] | type[CleanLink], maxlen: int | None
-    ) -> RedactingList:
-        """Empty storage."""
-        if not _KNOWN_LIST:
-            storage: Any = cls(maxlen)
-        else:
-            storage = RedactingList.__new__(RedactingList)
-            storage.dropped = 0
-            storage._dq = deque(maxlen=maxlen)
-            storage._lock = _new_lock()
-        storage.made = made
-        storage.state = state
-        return storage  # type: ignore[no-any-return]
+    def __init__(
+        self, state: SpanState, made: type[CleanEvent] | type[CleanLink], maxlen: int | None
+    ) -> None:
+        # Not a deque, as the SDK has it: one that is empty takes more room than all that is kept of a span.
+        self._dq: Any = []
+        self._lock = _new_lock()
+        self.dropped = 0
+        self.maxlen = maxlen
+        self.made = made
+        self.state = state
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._dq}, maxlen={self.maxlen})"
 
     def append(self, item: Any) -> None:
         state = self.state
         if state is None:
             return
-        if type(item) is self.made and state.verdict == UNDER_ZDR:
-            if item.raw is not None:
-                item.raw = None
-            _append(self, item)
-            return
-        if self.shadow is not None:
-            raw = item.raw if type(item) is self.made else item
-            if raw is not None:
-                self.shadow.append(raw)
         try:
+            if type(item) is self.made and state.verdict == UNDER_ZDR:
+                if item.raw is not None:
+                    item.raw = None
+                self.put(item)
+                return
+            if self.shadow is not None:
+                raw = item.raw if type(item) is self.made else item
+                if raw is not None:
+                    self.shadow.append(raw)
             clean: Any = state.clean_event(item) if self.made is CleanEvent else state.clean_link(item)
+            if clean is not None:
+                self.put(clean)
         except Exception as error:
             failure.note(state.signal, error)
             state.failed = True
-            return
-        if clean is not None:
-            _append(self, clean)
+
+    def put(self, clean: CleanEvent | CleanLink) -> None:
+        """Store a clean element; a full list loses its oldest."""
+        with self._lock:
+            stored = self._dq
+            if self.maxlen is not None and len(stored) >= self.maxlen:
+                self.dropped += 1
+                if not stored:
+                    return
+                del stored[0]
+            stored.append(clean)
 
     def extend(self, seq: Iterable[Any]) -> None:
         for item in seq:
             self.append(item)
 
+    def settled(self) -> Sequence[Any]:
+        """What exporters get: as small as it can be."""
+        return self if self.dropped else Settled(self._dq)
+
+
+class Settled(tuple[Any, ...]):
+    """Events or links of an ended span, of which none was dropped."""
+
+    __slots__ = ()
+    dropped = 0
+
+    @property
+    def _dq(self) -> list[Any]:
+        """Where vendors write in the SDK's own; here it is lost."""
+        return list(self)
+
 
 class NothingStored(RedactingList):
     """The events and links of a skeleton: none, whatever is written later."""
 
+    def __init__(self) -> None:
+        # Made of as little as can be.
+        self._dq: Any = []
+        self._lock = threading.Lock()
+        self.dropped = 0
+        self.maxlen = 0
+
     def append(self, item: Any) -> None:
         return None
+
+    def settled(self) -> Sequence[Any]:
+        return self
