@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,7 @@ def secret() -> str:
         "xi-api-key: {}",
         "token {} has expired",
         "the key {} is not known",
-        "upload to /signed/{}/audio failed",
+        "the provided key {} is not known",
         "'api_key': '{}'",
     ],
 )
@@ -47,6 +48,8 @@ def test_a_secret_in_an_error_text_goes(shape: str) -> None:
     [
         "Error code: 400 - {'error': {'message': 'invalid input: hello', 'type': 'invalid_request_error'}}",
         "model whisper-large-v3 does not exist",
+        "request 7b1e2a5c-1d7e-4f0e-9a53-0d6c4f6f7a10 failed",
+        "the key of the map was not found in claude-sonnet-4-5-20250929",
         "the token limit of 4096 was exceeded",
         "Connection to https://api.example.com/v1/chat/completions timed out after 30 s",
         "[Errno 111] Connect call failed ('127.0.0.1', 8080)",
@@ -54,6 +57,20 @@ def test_a_secret_in_an_error_text_goes(shape: str) -> None:
 )
 def test_what_helps_to_find_the_fault_stays(text: str) -> None:
     assert safe_text(text) == text
+
+
+@pytest.mark.parametrize("piece", ["a.", "key ", "A", "sk-a ", "://", "token a1", "authorization: "])
+def test_a_text_of_any_length_is_looked_through_in_proportion(piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece))
+        found = []
+        for _ in range(3):
+            started = time.thread_time()
+            safe_text(text)
+            found.append(time.thread_time() - started)
+        return min(found)
+
+    assert seconds(200_000) < 40 * seconds(20_000) + 0.05
 
 
 def test_a_provider_that_repeats_a_signed_url_and_a_key_puts_neither_into_telemetry(

@@ -13,14 +13,17 @@ from typing import Any
 REMOVED = "[removed]"
 
 # The scheme and host of a URL, its credentials, its path, and its query and fragment
-_URL = re.compile(r"""\b(\w[\w+.-]*://)([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?""")
-# What follows a word that announces a secret
+_URL = re.compile(r"""\b(\w[\w+.-]{0,15}://)([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?""")
+# What is given as the value of a name that announces a secret
 _ANNOUNCED = re.compile(
-    r"""(?i)\b(authorization|bearer|basic|token|(?:x-|xi-)?api[-_ ]?key|secret|signature|password|credential)"""
-    r"""(["']?\s*[:=]\s*["']?|\s+)(?:(?:bearer|basic|token)\s+)?[^\s"',;&)}\]]*[^\s"',;&.)}\]]"""
+    r"""(?i)\b(authorization|(?:x-|xi-)?api[-_ ]?key|secret|signature|password|credentials?)"""
+    r"""(["']?\s*[:=]\s*["']?)(?:(?:bearer|basic|token)\s+)?[^\s"',;&)}\]]*[^\s"',;&.)}\]]"""
 )
-# A run that is no word: long, of letters and digits mixed, as keys, tokens and base64 are
-_TOKEN = re.compile(r"(?<![\w+=-])(?=[\w+=-]*\d)(?=[\w+=-]*[A-Za-z])[\w+=-]{20,}", re.ASCII)
+# What follows such a word at some distance, if it is no word itself: long, of letters and digits mixed
+_NEARBY = re.compile(
+    r"""(?i)(\b(?:key|token|secret|bearer|basic|signature|password|credentials?)\b[^\n\w]{1,4}(?:[a-z]+[^\n\w]{1,4}){0,3}?)"""
+    r"""(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[a-z])[\w+/=.-]{15,}[\w+/=-]"""
+)
 # Keys that vendors mark as such
 _MARKED = re.compile(r"\b(?:sk|gsk|pk|rk|xai|key|ww|eyJ)[-_][\w.*-]{4,}|\beyJ[\w-]{4,}\.[\w.-]+")
 
@@ -28,21 +31,14 @@ _MARKED = re.compile(r"\b(?:sk|gsk|pk|rk|xai|key|ww|eyJ)[-_][\w.*-]{4,}|\beyJ[\w
 def safe_text(text: str) -> str:
     """`text` without queries, fragments and credentials of URLs, and without anything shaped like a key."""
     text = _URL.sub(_without_query, text)
-    text = _ANNOUNCED.sub(_announcement, text)
+    text = _ANNOUNCED.sub(rf"\1\2{REMOVED}", text)
     text = _MARKED.sub(REMOVED, text)
-    return _TOKEN.sub(REMOVED, text)
+    return _NEARBY.sub(rf"\1{REMOVED}", text)
 
 
 def _without_query(found: re.Match[str]) -> str:
     scheme, _, place, query = found.groups()
     return f"{scheme}{place}{'?' + REMOVED if query else ''}"
-
-
-def _announcement(found: re.Match[str]) -> str:
-    word, between = found[1], found[2]
-    if between.isspace() and not any(c.isdigit() for c in found[0]):
-        return found[0]  # prose: "the token is missing"
-    return f"{word}{between}{REMOVED}"
 
 
 def safe_exception(error: BaseException) -> dict[str, Any]:
