@@ -156,7 +156,7 @@ def test_without_logging_the_summary_goes_to_standard_error_once(sink: Receiver,
 
 
 def test_a_failure_is_counted_where_it_happened(sink: Receiver, tmp_path: Path) -> None:
-    broken = INSTALL + "\nfrom otel_zdr.redaction import Redactor\ndel Redactor.span_name\n"
+    broken = INSTALL + "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"
     code = APP.format(before=broken, setup=SETUP, after="")
     _, text = run(sink, tmp_path, code)
     assert series(sink, "zdr.failsafe.items")[("zdr.signal", "span"),] >= 3
@@ -165,7 +165,7 @@ def test_a_failure_is_counted_where_it_happened(sink: Receiver, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "broken", ["", "\nfrom otel_zdr.redaction import Redactor\ndel Redactor.span_name\n"]
+    "broken", ["", "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"]
 )
 def test_evidence_that_is_off_leaves_one_attribute(sink: Receiver, tmp_path: Path, broken: str) -> None:
     code = APP.format(before=INSTALL + broken, setup=SETUP, after="")

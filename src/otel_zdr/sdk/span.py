@@ -960,6 +960,8 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
                         )
                         state.scope = instrumentation_scope
                         name = state.name = _name_at_write(state, name, kind, clean)
+                    elif state.verdict == identity.OPEN and state.facts is not None:
+                        resource = state.facts.unmarked
                     if is_known and is_usual and not events and state.facts is not None:
                         stored = _new_storages(self, state, clean, attributes, limits)
                         if stored is not None:
