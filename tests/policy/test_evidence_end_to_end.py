@@ -164,9 +164,7 @@ def test_a_failure_is_counted_where_it_happened(sink: Receiver, tmp_path: Path) 
     assert_no_content(sink.data, [text])
 
 
-@pytest.mark.parametrize(
-    "broken", ["", "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"]
-)
+@pytest.mark.parametrize("broken", ["", "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"])
 def test_evidence_that_is_off_leaves_one_attribute(sink: Receiver, tmp_path: Path, broken: str) -> None:
     code = APP.format(before=INSTALL + broken, setup=SETUP, after="")
     stderr, text = run(sink, tmp_path, code, environment={"OTEL_ZDR_EVIDENCE": "off"})
