@@ -233,10 +233,13 @@ def _is_reference(words: set[str]) -> bool:
     return not words.isdisjoint(("call", "use")) and not words.isdisjoint(("tool", "function"))
 
 
+_WORDS_OF_PARTS = _FIGURE_WORDS | {"billing"}
+
+
 def is_usage_part(words: list[str]) -> bool:
     """Whether a part of a structure by this name holds usage: ``usage``, ``tokenCount``."""
     found = set(words)
-    if not found <= _FIGURE_WORDS | {"billing"}:
+    if not found <= _WORDS_OF_PARTS:
         return False
     if "usage" in found or "tokens" in found or {"billed", "units"} <= found:
         return True

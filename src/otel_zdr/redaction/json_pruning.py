@@ -9,8 +9,7 @@ than 32, and whatever does not parse are dropped whole.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import METADATA_CLASSES, shapes, vocabulary
@@ -25,10 +24,14 @@ _WITHIN = "within"  # inside a part named usage of something else: figures only
 _METRICS = "metrics"  # inside a part named metrics: what is a figure by its own name
 _BODY = "body"  # a structured log body
 
+_token_match = shapes.TOKEN_PATTERN.fullmatch
+#: Only so far is a text looked at that may be a token.
+_TOO_LONG = shapes.MAX_TOKEN + 1
+
 _MAX_ITEMS = 128
 _MAX_NODES = 5_000
-_MAX_INT = 2**63 - 1
-_MIN_INT = -(2**63)
+#: Above that OTLP has no integers.
+_ANY_INTEGER = 2**63
 #: One of these stands in every JSON of which something could survive; a look that costs next to nothing.
 _HINTS = (
     "sage",
@@ -63,6 +66,7 @@ _VENDOR_ID = (
 )
 _RESPONSE_ID = r"(?:chatcmpl-|cmpl-|resp_|msg_|modr-)[A-Za-z0-9._:-]{1,100}"
 _FINISH = shapes.ENUMS["finish_reason"]
+_FUNCTION = word_set("function")
 _ROLES = shapes.ENUMS["role"]
 _PARAMETER_NUMBERS = word_set(
     "temperature top_p top_k max_tokens max_completion_tokens max_output_tokens max_new_tokens seed n"
@@ -92,11 +96,10 @@ _CONSTANTS = ((": None", ": null"), (": True", ": true"), (": False", ": false")
 class _Budget:
     """Counts the nodes that one value may cost."""
 
-    __slots__ = ("dropped", "nodes")
+    __slots__ = ("nodes",)
 
     def __init__(self) -> None:
         self.nodes = _MAX_NODES
-        self.dropped = False
 
 
 def _integer(text: str) -> int | None:
@@ -245,18 +248,40 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         return REMOVED
     found: dict[str, object] = {}
     tied: list[str] = []  # text that stays only beside evidence that this is a model's response
+    rules = _rules[context]
+    nodes = budget.nodes
     for key, value in mapping.items():
-        budget.nodes -= 1
-        if budget.nodes <= 0:
+        nodes -= 1
+        if nodes <= 0:
             break
-        if type(key) is not str or not 0 < len(key) <= 64:
+        if type(key) is not str:
             continue
-        kept = _leaf_or_part(key, value, context, depth, budget)
-        if kept is REMOVED:
+        rule = rules.get(key) or _rule_of(key, context)
+        kind = type(value)
+        if kind is str:
+            if value not in rule.among and not _stays(rule, value):  # type: ignore[arg-type]
+                continue
+            if context == RESPONSE:
+                tied.append(key)
+        elif kind is int or kind is float:
+            # NaN is below nothing, and infinity below no bound.
+            if not -rule.below < value < rule.below:  # type: ignore[operator]
+                continue
+        elif kind is bool:
+            if not rule.flag:
+                continue
+        elif rule.part is not None and (
+            kind is dict or kind is list or kind is tuple or isinstance(value, Mapping)
+        ):
+            budget.nodes = nodes
+            value = _prune(value, rule.part, depth - 1, budget)
+            nodes = budget.nodes
+            if value is REMOVED:
+                continue
+        else:
             continue
-        found[key] = kept
-        if context == RESPONSE and type(kept) is str:
-            tied.append(key)
+        found[key] = value
+    budget.nodes = nodes
     if tied and not _is_response(found) and not any(map(_has_figures, found.values())):
         for key in tied:
             del found[key]
@@ -280,20 +305,62 @@ def _is_response(found: dict[str, object]) -> bool:
     )
 
 
-def _leaf_or_part(key: str, value: object, context: str, depth: int, budget: _Budget) -> object:
-    kind = type(value)
-    if kind is int or kind is float:
-        return value if _is_metadata_number(key, value, context) else REMOVED
-    if kind is bool:
-        if context == PARAMETERS and key in _PARAMETER_NUMBERS:
-            return value
-        return value if context == USAGE and key in _FLAGS else REMOVED
-    if kind is str:
-        return value if _is_metadata_text(key, value, context) else REMOVED  # type: ignore[arg-type]
-    if kind is dict or kind is list or kind is tuple or isinstance(value, Mapping):
-        inner = _context_of_part(key, context)
-        return REMOVED if inner is None else _prune(value, inner, depth - 1, budget)
-    return REMOVED
+_NO_TEXTS: frozenset[str] = frozenset()
+
+
+class _Rule:
+    """What of the values under one key stays, in one context.
+
+    Attributes:
+        below: numbers whose amount is less; 0 where none stays.
+        flag: whether a truth value stays.
+        among: the texts that stay.
+        stays: of any other text in the form of a token, whether it stays; None where none does.
+        part: the context in which a structure is entered; None where it is not.
+    """
+
+    __slots__ = ("among", "below", "flag", "part", "stays")
+
+    def __init__(self, key: str, context: str) -> None:
+        self.below = _bound_of(key, context)
+        self.flag = (context == PARAMETERS and key in _PARAMETER_NUMBERS) or (
+            context == USAGE and key in _FLAGS
+        )
+        self.among = _texts_of(key, context)
+        self.stays = _text_test(key, context)
+        self.part = _context_of_part(key, context)
+
+
+class _NoRule(_Rule):
+    """Of a key that says nothing."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.below, self.flag, self.among, self.stays, self.part = 0, False, _NO_TEXTS, None, None
+
+
+_NO_RULE = _NoRule()
+#: Nothing stays under these keys in any context; they stand in every message, and are not looked up each time.
+_STRUCTURE = word_set("content function arguments parts parameters description")
+_rules: dict[str, dict[str, _Rule]] = {
+    context: dict.fromkeys(_STRUCTURE, _NO_RULE)
+    for context in (USAGE, RESPONSE, PARAMETERS, _WITHIN, _METRICS, _BODY)
+}
+_MAX_RULES = 2048
+
+
+def _rule_of(key: str, context: str) -> _Rule:
+    """The rule for a key; remembered where it keeps something, as a key that is not known may be content."""
+    if not 0 < len(key) <= 64:
+        return _NO_RULE
+    rule = _Rule(key, context)
+    if rule.below or rule.flag or rule.among or rule.stays is not None or rule.part is not None:
+        rules = _rules[context]
+        if len(rules) < _MAX_RULES:
+            rules[key] = rule
+        return rule
+    return _NO_RULE
 
 
 def _context_of_part(key: str, context: str) -> str | None:
@@ -330,30 +397,26 @@ def _listed_shape(key: str) -> str | None:
     return rule.shape if rule is not None and rule.keep and rule.content_class in METADATA_CLASSES else None
 
 
-def _is_metadata_number(key: str, value: object, context: str) -> bool:
-    if type(value) is float:
-        if not math.isfinite(value):
-            return False
-    elif not _MIN_INT <= value <= _MAX_INT:  # type: ignore[operator]
-        return False
+def _bound_of(key: str, context: str) -> float:
+    """Below which amount a number stays under a key; 0: never."""
     if context == PARAMETERS:
-        return key in _PARAMETER_NUMBERS
+        return _ANY_INTEGER if key in _PARAMETER_NUMBERS else 0
     if context == _BODY and key == "index":
-        return True
+        return _ANY_INTEGER
     if context == _BODY and "." in key:
-        return _listed_shape(key) in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR)
+        shape = _listed_shape(key)
+        return _ANY_INTEGER if shape in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR) else 0
     words = vocabulary.words_of(key)
     if not words or not all(map(vocabulary.is_figure_word, words)):
         if context == USAGE and key in _NUMBERS_BESIDE_USAGE:
-            return True
-        return context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE and abs(value) < _MAX_COUNT  # type: ignore[arg-type]
-    if abs(value) >= (_MAX_FIGURE if _COUNTED.isdisjoint(words) else _MAX_COUNT):  # type: ignore[arg-type]
-        return False
+            return _ANY_INTEGER
+        return _MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
+    bound = _MAX_FIGURE if _COUNTED.isdisjoint(words) else _MAX_COUNT
     if context in (USAGE, _WITHIN):
-        return True
+        return bound
     if context == _METRICS:
-        return vocabulary.figure_class(words, companions=True) is not None
-    return vocabulary.is_spelt_out(words)
+        return bound if vocabulary.figure_class(words, companions=True) is not None else 0
+    return bound if vocabulary.is_spelt_out(words) else 0
 
 
 def is_vendor_id(text: str) -> bool:
@@ -361,29 +424,46 @@ def is_vendor_id(text: str) -> bool:
     return shapes.compiled(_VENDOR_ID).fullmatch(text) is not None
 
 
-def _is_metadata_text(key: str, value: str, context: str) -> bool:
-    if len(value) > shapes.MAX_TOKEN or shapes.TOKEN_PATTERN.fullmatch(value) is None or "//" in value:
-        return False
+def _texts_of(key: str, context: str) -> frozenset[str]:
+    """The texts that stay under a key."""
     if context == PARAMETERS:
-        return key in _PARAMETER_TOKENS
+        return _NO_TEXTS
+    if key == "type":
+        return _FUNCTION if context == _BODY else _TYPES if context != RESPONSE else _NO_TEXTS
     if context in (_WITHIN, _METRICS):
-        return key == "type" and value in _TYPES
+        return _NO_TEXTS
     if key in ("finish_reason", "stop_reason", "finishReason", "stopReason"):
-        return value in _FINISH
+        return _FINISH
+    return _ROLES if key == "role" and context == _BODY else _NO_TEXTS
+
+
+def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
+    """Which other texts in the form of a token stay under a key; None where none does."""
+    if context == PARAMETERS:
+        return _any if key in _PARAMETER_TOKENS else None
+    if context in (_WITHIN, _METRICS):
+        return None
     if key == "id":
-        return shapes.compiled(_VENDOR_ID).fullmatch(value) is not None
+        return is_vendor_id
     if context == _BODY:
-        if "." in key:
-            return _listed_shape(key) in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR)
-        return (key == "role" and value in _ROLES) or (key == "type" and value == "function")
+        listed = _listed_shape(key) if "." in key else None
+        return _any if listed in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR) else None
     if key in _MODEL_KEYS or key in _TIED_TEXT:
-        return True
+        return _any
     if context == USAGE:
-        if key == "type":
-            return value in _TYPES
-        rule = vocabulary.classify(key, frozenset())
-        return rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS)
+        rule = vocabulary.classify(key, frozenset()) if key != "type" else None
+        return _any if rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS) else None
+    return is_vendor_id if key in ("response_id", "request_id", "responseId", "requestId") else None
+
+
+def _stays(rule: _Rule, text: str) -> bool:
     return (
-        key in ("response_id", "request_id", "responseId", "requestId")
-        and shapes.compiled(_VENDOR_ID).fullmatch(value) is not None
+        rule.stays is not None
+        and _token_match(text, 0, _TOO_LONG) is not None
+        and "//" not in text
+        and rule.stays(text)
     )
+
+
+def _any(_text: str) -> bool:
+    return True

@@ -58,6 +58,7 @@ def _module_is_loaded(name: str) -> bool:
 
 Keeps = Callable[[str, int], int]
 Drops = Callable[[str], "str | None"]
+_Tables = tuple[dict[str, int], dict[str, str]]
 
 
 class Redactor:
@@ -84,26 +85,31 @@ class Redactor:
         self._names = Names(keep_names, module_known)
         self._parents = _parents()
         self._shapers: dict[str, shaping.Shaper] = {}
-        self._client = self._tables(server=False)
-        self._server = self._tables(server=True)
+        self._client, self._server = self._tables()
         self._ways: dict[tuple[bool, frozenset[str]], tuple[Keeps, Drops]] = {}
 
-    def _tables(self, server: bool) -> tuple[dict[str, int], dict[str, str]]:
-        """(exact keys → bits of what the fast path lets stay, exact keys → the class that all goes and counts as)."""
+    def _tables(self) -> tuple[_Tables, _Tables]:
+        """For clients and for servers: exact keys → bits of what the fast path lets stay, and exact keys → the
+        class that all goes and counts as.
+        """
         keeps: dict[str, int] = {}
         drops: dict[str, str] = {}
-        for key in (*catalogue.exact_rules(), *self._kept):
-            rule = self._rule(key)
-            if rule is None:
-                continue  # also of the gate's own keys
-            if server and rule.server_class is not None:
-                drops[key] = rule.server_class
-            elif not rule.keep:
+        of_callers: dict[str, str] = {}
+        rules: Mapping[str, Rule | None] = catalogue.exact_rules()
+        if self._keeps_more:
+            rules = {key: self._rule(key) for key in (*rules, *self._kept)}
+        for key, rule in rules.items():
+            if rule is None or key[:4] == _RESERVED:
+                continue
+            if rule.server_class is not None:
+                of_callers[key] = rule.server_class
+            if not rule.keep:
                 drops[key] = rule.content_class
             else:
                 keeps[key] = _MASKS.get(rule.shape, _SHAPED)
                 self._shapers[key] = shaping.SHAPERS[rule.shape]
-        return keeps, drops
+        kept_by_servers = {key: bits for key, bits in keeps.items() if key not in of_callers}
+        return (keeps, drops), (kept_by_servers, {**drops, **of_callers})
 
     def _rule(self, key: str) -> Rule | None:
         """The operator's word, then the catalogue's. The settings have refused content classes."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from opentelemetry import trace as trace_api
 
+from otel_zdr.import_hooks import when_imported
 from otel_zdr.sdk import failure, gate
 from otel_zdr.sdk.decision import content_allowed
 from otel_zdr.sdk.gate import say
@@ -48,13 +49,11 @@ _hooked = False
 def install() -> None:
     """Wrap what is imported, and the rest when it is; refuse foreign providers."""
     global _hooked
-    import wrapt
-
     for module_name, path, refused, variable in _SEAMS:
         if module_name in sys.modules:
             _wrap(module_name, path, refused, variable)
         elif not _hooked:
-            wrapt.register_post_import_hook(_hook(module_name, path, refused, variable), module_name)
+            when_imported(module_name, _hook(module_name, path, refused, variable))
     _hooked = True
     _watch_providers()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from otel_zdr.import_hooks import when_imported
 from otel_zdr.redaction import literals
 from otel_zdr.sdk import failure, gate
 
@@ -32,13 +33,11 @@ _hooked: set[str] = set()
 
 def install() -> None:
     """Prove names as they are given, from now on and as modules are imported. Idempotent."""
-    import wrapt
-
     for module, cls, marks in _CLASSES:
         if f"{module}.{cls}" in _hooked:
             continue
         _hooked.add(f"{module}.{cls}")
-        wrapt.register_post_import_hook(partial(_patch, class_name=cls, marks=marks), module)
+        when_imported(module, partial(_patch, class_name=cls, marks=marks))
 
 
 def _patch(module: Any, class_name: str, marks: bool) -> None:

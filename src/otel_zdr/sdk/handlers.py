@@ -14,6 +14,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
+from otel_zdr.import_hooks import when_imported
 from otel_zdr.redaction import literals
 from otel_zdr.sdk import failure, gate
 
@@ -27,12 +28,10 @@ _hooked: set[str] = set()
 
 def install() -> None:
     """Let the handlers say which record they emit, now or as they are imported. Idempotent."""
-    import wrapt
-
     for module, cls in _HANDLERS:
         if module not in _hooked:
             _hooked.add(module)
-            wrapt.register_post_import_hook(partial(_patch, class_name=cls), module)
+            when_imported(module, partial(_patch, class_name=cls))
 
 
 def template(holding: gate.Gate, body: object) -> str | None:

@@ -13,13 +13,14 @@ from typing import Any
 from opentelemetry import trace as trace_api
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.trace import propagation
 
 from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
-from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, patches, shared
+from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, making, patches, shared
 from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import (
@@ -29,10 +30,12 @@ from otel_zdr.sdk.storage import (
     WatchingAttributes,
     set_value,
 )
+from otel_zdr.workspaces import NOBODY
 
 PASSED = "_otel_zdr_passed"
-_WITH_IT = "_otel_zdr_with_it"
 _NO_CONTEXT = Context()
+#: Where the API keeps the span in a context; None: not where it is known to.
+_SPAN_KEY: Any = getattr(propagation, "_SPAN_KEY", None)
 
 
 class LogState(ItemState):
@@ -66,7 +69,7 @@ class LogState(ItemState):
         name = self.redactor.log_event_name(record.event_name, {})
         if name != record.event_name and before.log_event_name(record.event_name, {}) == record.event_name:
             record.event_name = name
-        mark_passed(record)
+        mark_passed(written)
 
     def release(self) -> None:
         """Records are decided at once; there is nothing to give back."""
@@ -74,13 +77,37 @@ class LogState(ItemState):
 
 def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Context | None) -> None:
     holding = state.gate
+    surrounding = get_current()
     if holding.policy.everything:
         state.verdict = identity.UNDER_ZDR
         if attributes:
             state.workspaces = identity.named_by(holding, attributes, state.caller)[0]
-        ambient, state.stamp = identity.ambient_of(None)
-        state.workspaces |= ambient
+        if surrounding:
+            ambient, state.stamp = identity.ambient_of(None)
+            state.workspaces |= ambient
         return
+    if surrounding or context:
+        if _identify_by_context(state, attributes, context):
+            return
+    elif attributes:
+        # Nothing surrounds it: it is for whom its attributes and its resource name.
+        state.workspaces = identity.named_by(holding, attributes, NOBODY)[0]
+    if (
+        holding.policy.products_matter
+        and attributes
+        and eligibility.is_product_under_zdr(holding, attributes)
+    ):
+        state.verdict = identity.UNDER_ZDR
+        return
+    decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)
+    state.verdict = identity.UNDER_ZDR if identity.final(holding, decided) else identity.OPEN
+
+
+def _identify_by_context(
+    state: LogState, attributes: Mapping[str, Any] | None, context: Context | None
+) -> bool:
+    """Whom the record is for by what surrounds it too. True: its span is under ZDR, and so is it."""
+    holding = state.gate
     caller, hints = identity.from_baggage(holding, context)
     state.caller = caller
     named, more = identity.named_by(holding, attributes, caller)
@@ -103,21 +130,17 @@ def _identify(state: LogState, attributes: Mapping[str, Any] | None, context: Co
         state.stamp = stamp
     if above is not None and above.verdict == identity.UNDER_ZDR:
         state.verdict = identity.UNDER_ZDR
-        return
-    if (
-        holding.policy.products_matter
-        and attributes
-        and eligibility.is_product_under_zdr(holding, attributes)
-    ):
-        state.verdict = identity.UNDER_ZDR
-        return
-    decided = identity.verdict(holding, state.workspaces, state.hints, state.facts)
-    state.verdict = identity.UNDER_ZDR if identity.final(holding, decided) else identity.OPEN
+        return True
+    return False
 
 
-def _clean_attributes(state: LogState, attributes: Any, limit: int | None) -> RedactingAttributes:
+def _clean_attributes(state: LogState, attributes: Any, limits: Any) -> RedactingAttributes:
     clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
-    return RedactingAttributes.holding(state, clean, limit)
+    if limits is None:
+        return RedactingAttributes.holding(state, clean, None)
+    return RedactingAttributes.fresh(
+        state, clean, limits.max_log_record_attributes, limits.max_log_record_attribute_length
+    )
 
 
 def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
@@ -125,30 +148,29 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     holding, removed = state.gate, state.removed
     redactor = state.redactor = holding.redactor_for(state.everyone)
     raw_attributes = record.attributes
-    made = LogRecord(
-        timestamp=record.timestamp,
-        observed_timestamp=record.observed_timestamp,
-        severity_number=record.severity_number,
-        severity_text=redactor.severity_text(record.severity_text, removed),
-        event_name=redactor.log_event_name(record.event_name, removed),
-        body=None,
-        attributes=None,
-        context=_span_only(record.context),
-    )
-    made.trace_id, made.span_id, made.trace_flags = record.trace_id, record.span_id, record.trace_flags
-    made.body = debugging.log_body(holding, record, removed)
-    exception = getattr(record, "exception", None)
-    written = _read_write(
-        made, state.facts.clean if state.facts else _resource(logger), logger, state, limits
-    )
-    state.record = weakref.ref(written)
     if raw_attributes and holding.retains:
         eligibility.hold(state, raw_attributes)
         state.served = eligibility.served_in(record.context)
-    attributes = _clean_attributes(state, raw_attributes, None)
-    debugging.describe_exception(exception, raw_attributes, attributes._dict, removed)
-    made.attributes = attributes
-    _finish(made, state)
+    attributes = _clean_attributes(state, raw_attributes, limits)
+    debugging.describe_exception(
+        getattr(record, "exception", None), raw_attributes, attributes._dict, removed
+    )
+    made = making.log_record(
+        record,
+        _span_only(record.context),
+        redactor.severity_text(record.severity_text, removed),
+        redactor.log_event_name(record.event_name, removed),
+        debugging.log_body(holding, record, removed),
+    )
+    written = making.read_write(
+        made,
+        attributes,
+        state.facts.clean if state.facts else _resource(logger),
+        shared.scope_of(holding, logger._instrumentation_scope),
+        limits,
+    )
+    state.record = weakref.ref(written)
+    _finish(written, state)
     return written
 
 
@@ -163,23 +185,18 @@ def _holding() -> gate.Gate:
     return holding
 
 
-def _read_write(
-    made: LogRecord, resource: Any, logger: Any, state: LogState, limits: Any
-) -> ReadWriteLogRecord:
-    scope = shared.scope_of(state.gate, logger._instrumentation_scope)
-    if limits is None:
-        return ReadWriteLogRecord(made, resource, scope)
-    return ReadWriteLogRecord(made, resource, scope, limits)
-
-
 def _span_only(context: Context | None) -> Context:
     """The record's context without what else stands in it: baggage is the caller's."""
+    if not context:
+        return _NO_CONTEXT
+    if len(context) == 1 and type(context) is Context and _SPAN_KEY in context:
+        return context
     span = trace_api.get_current_span(context)
     return trace_api.set_span_in_context(span, _NO_CONTEXT)
 
 
-def _finish(made: Any, state: LogState) -> None:
-    attributes = made.attributes._dict
+def _finish(written: Any, state: LogState) -> None:
+    attributes = written.log_record.attributes._dict
     key = state.gate.stamp_key
     if state.stamp is not None and key not in attributes:
         clean = state.redactor.attributes({key: state.stamp}, {})
@@ -187,7 +204,7 @@ def _finish(made: Any, state: LogState) -> None:
             set_value(attributes, key, clean[key])
     found = eligibility.describe(state, attributes)
     evidence.mark(state.gate, attributes, state.removed, "log", failed=state.failed, found=found)
-    mark_passed(made)
+    mark_passed(written)
 
 
 def _redact_written(written: Any, state: LogState) -> None:
@@ -207,8 +224,7 @@ def _redact_written(written: Any, state: LogState) -> None:
             state.facts.clean if state.facts else shared.clean_resource(state.gate, written.resource)
         )
         written.instrumentation_scope = shared.scope_of(state.gate, written.instrumentation_scope)
-        record.__dict__[_WITH_IT] = (written.resource, written.instrumentation_scope)
-        _finish(record, state)
+        _finish(written, state)
     except Exception as error:
         _skeletonise(written, state, error)
 
@@ -241,7 +257,7 @@ def _skeletonise(written: Any, state: LogState | _Skeleton, error: BaseException
     written.resource = shared.bare_resource(state.gate, written.resource)
     written.instrumentation_scope = shared.EMPTY_SCOPE
     try:
-        mark_passed(record)
+        mark_passed(written)
     except Exception as again:
         # Not marked: the second wall looks at it once more.
         failure.note("log", again)
@@ -267,10 +283,19 @@ class _Source:
         self._instrumentation_scope = item.instrumentation_scope
 
 
-def mark_passed(record: Any) -> None:
+def mark_passed(written: Any) -> None:
     """Remember which parts of a record passed the gate."""
-    record._otel_zdr_passed = (record.attributes, record.body, record.event_name, record.severity_text)
-    stored = getattr(record.attributes, "_dict", None)
+    record = written.log_record
+    attributes = record.attributes
+    record._otel_zdr_passed = (
+        attributes,
+        record.body,
+        record.event_name,
+        record.severity_text,
+        written.resource,
+        written.instrumentation_scope,
+    )
+    stored = getattr(attributes, "_dict", None)
     if type(stored) is TouchedValues:
         made: Any = stored
         made.__class__ = StoredValues  # so far it was the gate that wrote into it
@@ -282,18 +307,15 @@ def has_passed(item: Any) -> bool:
     passed = getattr(record, PASSED, None)
     if passed is None:
         return False
-    attributes, body, event_name, severity_text = passed
-    with_it = getattr(record, _WITH_IT, None)
-    if with_it is not None and (
-        with_it[0] is not item.resource or with_it[1] is not item.instrumentation_scope
-    ):
-        return False
+    attributes, body, event_name, severity_text, resource, scope = passed
     if type(getattr(attributes, "_dict", None)) is TouchedValues:
         return False
     return (
         body is record.body
         and event_name is record.event_name
         and severity_text is record.severity_text
+        and resource is item.resource
+        and scope is item.instrumentation_scope
         and (attributes is record.attributes or _same_values(attributes, record.attributes))
     )
 
@@ -337,7 +359,6 @@ def patched_emit(original: Callable[..., None]) -> Callable[..., None]:
         if untouched:
             original(self, record, **parts)
         elif written is not None:
-            written.log_record.__dict__[_WITH_IT] = (written.resource, written.instrumentation_scope)
             original(self, written)
         if identity.seen.pending:
             with contextlib.suppress(Exception):
@@ -398,7 +419,7 @@ def _raw(
     state.record = weakref.ref(written)
     attributes.state = state
     attributes.__class__ = WatchingAttributes
-    mark_passed(copied)
+    mark_passed(written)
     return written
 
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from otel_zdr.import_hooks import when_imported
 from otel_zdr.sdk import failure
 from otel_zdr.sdk.gate import say
 
@@ -114,15 +115,13 @@ def apply_when_imported(*, fail_closed: bool = False) -> None:
 
 
 def _when_imported(name: str) -> None:
-    import wrapt
-
     with _lock:
         if name in _hooked:
             if name in sys.modules:
                 _apply_safely(name)
             return
         _hooked.add(name)
-    wrapt.register_post_import_hook(lambda _module: _apply_safely(name), name)
+    when_imported(name, lambda _module: _apply_safely(name))
 
 
 def _apply_safely(name: str) -> None:

@@ -1610,17 +1610,15 @@ def open_spans() -> list[Span]:
     """Spans that are open right now: for the installation, and for a policy that changed."""
     import gc
 
-    is_span: dict[type, bool] = {}
-    found = []
-    for item in gc.get_objects():
-        kind = type(item)
-        known = is_span.get(kind)
-        if known is None:
-            # By the class's own ancestry: isinstance() would ask each of tens of thousands of objects.
-            known = is_span[kind] = Span in type.__dict__["__mro__"].__get__(kind)
-        if known and getattr(item, "_end_time", 0) is None:
-            found.append(item)
-    return found
+    kinds = {Span}
+    pending = [Span]
+    while pending:
+        below = type.__subclasses__(pending.pop())
+        kinds.update(below)
+        pending += below
+    # By the class: isinstance() would ask each of tens of thousands of objects.
+    spans = [item for item in gc.get_objects() if type(item) in kinds]
+    return [item for item in spans if getattr(item, "_end_time", 0) is None]
 
 
 def adopt_safely(item: Any) -> None:

@@ -25,10 +25,10 @@ def _on_import(_module: Any) -> None:
 def wait_for_sdk() -> None:
     """Register the hooks. Never raises: a broken start must not break the interpreter."""
     try:
-        import wrapt
+        from otel_zdr.import_hooks import when_imported
 
         for name in _SIGNALS:
-            wrapt.register_post_import_hook(_on_import, name)
+            when_imported(name, _on_import)
     except Exception as error:
         import sys
 
