@@ -20,6 +20,7 @@ from opentelemetry.trace.status import Status
 
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared, span
+from otel_zdr.sdk.storage import RedactingAttributes
 from otel_zdr.workspaces import NOBODY
 
 
@@ -43,6 +44,28 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
         return original(clean)
 
     return _encode_resource_spans
+
+
+#: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
+_encoded_marks: dict[int, tuple[dict[str, Any], list[Any]]] = {}
+_MAX_ENCODED = 2048
+
+
+def patched_encode_attributes(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """``_encode_attributes`` of the trace encoder: the evidence of all items of a kind is encoded once."""
+
+    def _encode_attributes(attributes: Any) -> list[Any]:
+        marks = attributes.marks if type(attributes) is RedactingAttributes else None
+        if not marks:
+            return original(attributes)
+        known = _encoded_marks.get(id(marks))
+        if known is None or known[0] is not marks:
+            if len(_encoded_marks) >= _MAX_ENCODED:
+                _encoded_marks.clear()
+            known = _encoded_marks[id(marks)] = (marks, original(marks))
+        return original(attributes._dict) + known[1]
+
+    return _encode_attributes
 
 
 def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:

@@ -65,7 +65,10 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
     ),
     f"{_ENCODERS}.trace_encoder": (
         "otel_zdr.sdk.encoder",
-        [(f"{_ENCODERS}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans")],
+        [
+            (f"{_ENCODERS}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans"),
+            (f"{_ENCODERS}.trace_encoder", None, "_encode_attributes", "patched_encode_attributes"),
+        ],
     ),
     f"{_ENCODERS}._log_encoder": (
         "otel_zdr.sdk.encoder",
@@ -76,6 +79,9 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
         [(f"{_ENCODERS}.metrics_encoder", None, "_encode_resource_metrics", "patched_encode_metrics")],
     ),
 }
+
+#: What only saves time: where an SDK has no such function, nothing passes by the gate.
+_MAY_BE_MISSING = frozenset(("patched_encode_attributes",))
 
 _originals: list[tuple[Any, str, Any]] = []
 _applied: set[str] = set()
@@ -161,6 +167,8 @@ def _put_in_place(name: str) -> None:
                 owner = getattr(owner, class_name, None)
             original = getattr(owner, attribute, None)
             if original is None or not callable(original):
+                if wrapper in _MAY_BE_MISSING:
+                    continue
                 raise Misfit(f"{module_name}.{class_name or ''}.{attribute} is missing")
             found.append((owner, attribute, original, getattr(wrappers, wrapper)))
         for owner, attribute, original, wrapper in found:
