@@ -46,7 +46,7 @@ ENCODINGS: list[Callable[[str], Any]] = [
     # With a space: a text that is one token may stand under the key of an id, which is outside the promise.
     lambda text: base64.b64encode(text.encode()).decode() + " ",
     lambda text: base64.b64encode(b"x" + text.encode()).decode() + " ",
-    lambda text: text.encode().hex(),
+    lambda text: text.encode().hex() + " ",
     lambda text: json.dumps({"messages": [{"content": text}]}),
     lambda text: json.dumps(json.dumps({"usage": {"total_tokens": 3, "text": text}})),
     lambda text: json.dumps({"usage": {"total_tokens": 3, text: 1}, "model": "m"}),
@@ -211,13 +211,13 @@ def test_no_canary_on_a_measurement_leaves(under: Run, attributes: Any, name: st
 
 
 @settings(LESS, max_examples=15)
-@given(name=planted.map(str), start=mappings, body=values)
-def test_the_control_without_the_gate_a_planted_canary_is_found(name: str, start: Any, body: Any) -> None:
+@given(start=mappings, body=planted)
+def test_the_control_without_the_gate_a_planted_canary_is_found(start: Any, body: Any) -> None:
     """The search finds the same canaries in the bytes of the SDK alone."""
     uninstall()
     run = Run("clinic")
     run.tracer.start_span(CANARY, attributes={**start, "app.note": CANARY}).end()
-    write_log(run, body if body is not None else CANARY, CANARY, {"app.note": CANARY})
+    write_log(run, body, CANARY, {"app.note": CANARY})
     assert SEARCH.find(run.spans.data)
     assert SEARCH.find(run.logs.data)
     run.close()
