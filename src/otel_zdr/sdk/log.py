@@ -152,6 +152,8 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
         eligibility.hold(state, raw_attributes)
         state.served = eligibility.served_in(record.context)
     attributes = _clean_attributes(state, raw_attributes, limits)
+    if isinstance(raw_attributes, BoundedAttributes):
+        attributes.dropped += raw_attributes.dropped
     debugging.describe_exception(
         getattr(record, "exception", None), raw_attributes, attributes._dict, removed
     )
@@ -416,6 +418,8 @@ def _raw(
         del attributes._dict[key]
     if state.stamp is not None and state.gate.stamp_key not in attributes._dict:
         attributes._dict[state.gate.stamp_key] = state.stamp
+    if isinstance(record.attributes, BoundedAttributes):
+        attributes.dropped += record.attributes.dropped
     state.record = weakref.ref(written)
     attributes.state = state
     attributes.__class__ = WatchingAttributes
