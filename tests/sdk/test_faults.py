@@ -19,6 +19,8 @@ from tests.sdk import inner
 
 CONTEXT = SpanContext(0xA1, 0xB2, True, TraceFlags(1), TraceState([("vendor", "x")]))
 SPANS, RECORDS = 5, 3
+#: Since SDK 1.41.
+HAS_EXCEPTION = hasattr(LogRecord(), "exception")
 USAGE = "gen_ai.usage.input_tokens"
 
 
@@ -69,7 +71,7 @@ def use(p: Any, text: str, *, workspace: str = "clinic") -> None:
                     severity_number=SeverityNumber.WARN,
                     severity_text=text,
                     attributes={"app.note": text, USAGE: 1111},
-                    exception=ValueError(text),
+                    **({"exception": ValueError(text)} if HAS_EXCEPTION else {}),
                 )
                 raise ValueError(text)
         except ValueError:

@@ -281,6 +281,33 @@ def test_what_a_log_processor_writes_after_the_gate_is_cleaned_too(batch: bool) 
     provider.shutdown()
 
 
+class Unreadable(LogRecord):
+    """A record that fails whoever reads one part of it."""
+
+    @property
+    def severity_text(self) -> str:  # type: ignore[override]
+        raise RuntimeError("unreadable")
+
+    @severity_text.setter
+    def severity_text(self, text: str) -> None:
+        """The constructor's."""
+
+
+def test_what_a_log_processor_writes_on_a_skeleton_meets_the_second_wall() -> None:
+    """A record that could not be cleaned is as closed as any."""
+    otel_zdr.install(otel_zdr.Settings())
+    made = canary()
+    exporter = CapturingLogExporter()
+    provider = LoggerProvider(resource=Resource({}), shutdown_on_exit=False)
+    provider.add_log_record_processor(Enricher(app_note=made))
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    provider.get_logger("t").emit(Unreadable(body=made, attributes={"note": made}))
+    (record,) = exporter.records
+    assert any(attribute.key == "zdr.failsafe" for attribute in record.attributes)
+    assert_no_content(exporter.data, [made])
+    provider.shutdown()
+
+
 def test_a_workspace_that_a_log_processor_names_tightens_the_record() -> None:
     """A record that was raw so far is cleaned when an enricher says whose it is."""
     otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))

@@ -199,12 +199,19 @@ def refuses_to_start() -> bool:
 
 def activate() -> None:
     """Install without a caller who could handle an error: closed and said, or the process ends."""
+    _tell_children()
     try:
         install()
     except ConfigurationError as error:
         gate.say(f"{error}; telemetry is off")
         if refuses_to_start():
             raise SystemExit(f"otel-zdr: {error}; OTEL_ZDR_ON_FAILURE=refuse") from None
+
+
+def _tell_children() -> None:
+    """Processes started from here may not pass by the launcher; a variable has the hook at their start wait."""
+    if not any(name.upper().startswith("OTEL_ZDR_") for name in os.environ):
+        os.environ["OTEL_ZDR_UNIDENTIFIED"] = "redact"  # what holds without it
 
 
 def activate_when_imported() -> None:

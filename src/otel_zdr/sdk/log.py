@@ -20,7 +20,17 @@ from opentelemetry.trace import propagation
 from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
-from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, making, patches, shared
+from otel_zdr.sdk import (
+    debugging,
+    eligibility,
+    evidence,
+    failure,
+    gate,
+    identity,
+    making_records,
+    patches,
+    shared,
+)
 from otel_zdr.sdk.span import state_of
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import (
@@ -136,10 +146,10 @@ def _identify_by_context(
 
 def _clean_attributes(state: LogState, attributes: Any, limits: Any) -> RedactingAttributes:
     clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
-    if limits is None:
-        return RedactingAttributes.holding(state, clean, None)
+    # Of an SDK that names them otherwise the limits are not applied: what is clean is little.
+    most = getattr(limits, "max_log_record_attributes", None)
     return RedactingAttributes.fresh(
-        state, clean, limits.max_log_record_attributes, limits.max_log_record_attribute_length
+        state, clean, most, getattr(limits, "max_log_record_attribute_length", None)
     )
 
 
@@ -157,14 +167,14 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
     debugging.describe_exception(
         getattr(record, "exception", None), raw_attributes, attributes._dict, removed
     )
-    made = making.log_record(
+    made = making_records.log_record(
         record,
         _span_only(record.context),
         redactor.severity_text(record.severity_text, removed),
         redactor.log_event_name(record.event_name, removed),
         debugging.log_body(holding, record, removed),
     )
-    written = making.read_write(
+    written = making_records.read_write(
         made,
         attributes,
         state.facts.clean if state.facts else _resource(logger),
@@ -250,7 +260,7 @@ def _skeletonise(written: Any, state: LogState | _Skeleton, error: BaseException
     if state.gate.evidence:
         kept[FAILSAFE] = True
     attributes = BoundedAttributes(None, None, immutable=False)
-    attributes._dict = kept
+    attributes._dict = StoredValues(kept)  # which tells when a processor writes into it
     record.attributes = attributes
     record.body = record.event_name = record.severity_text = None
     if hasattr(record, "exception"):

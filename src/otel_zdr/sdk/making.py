@@ -1,7 +1,7 @@
-"""Making spans and log records whose storages are the gate's, in the place of the SDK's own constructors.
+"""Making a span whose storages are the gate's, in the place of the SDK's own constructor.
 
-Those make storages which would have to be replaced, and look at each value once more. As long as they, and what
-they call, are what is known here, what they set is set directly; any other is called.
+That constructor makes storages which would have to be replaced, and looks at each value once more. As long as
+it, and what it calls, is what is known here, what it sets is set directly; any other is called.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-from opentelemetry._logs import LogRecord
-from opentelemetry.sdk._logs import ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, Span, _Span
 from opentelemetry.trace.status import Status, StatusCode
 
 from otel_zdr.catalogue.words import word_set
 from otel_zdr.sdk import storage
+from otel_zdr.sdk.known_code import names_of
 
 # All that the constructors of SDK 1.40 to 1.45 call and set.
 _NAMES_OF_SPAN = word_set(
@@ -40,15 +39,10 @@ _events_of_span, _links_of_span = Span._new_events, Span._new_links
 def is_known(constructor: Any) -> bool:
     """Whether ``Span.__init__`` as found does what :func:`fill` does in its place."""
     return (
-        _names_of(constructor) == _NAMES_OF_SPAN
-        and _names_of(_init_of_readable) == _NAMES_OF_READABLE
+        names_of(constructor) == _NAMES_OF_SPAN
+        and names_of(_init_of_readable) == _NAMES_OF_READABLE
         and storage.ARE_KNOWN
     )
-
-
-def _names_of(function: Any) -> frozenset[str]:
-    code = getattr(function, "__code__", None)
-    return frozenset(code.co_names) if code is not None else frozenset()
 
 
 def can_fill(span: Any) -> bool:
@@ -107,7 +101,7 @@ def fill(
 
 def is_known_reading(method: Any) -> bool:
     """Whether ``Span._readable_span`` as found does what :func:`readable` does in its place."""
-    return _names_of(method) == _NAMES_OF_READING and _names_of(_init_of_readable) == _NAMES_OF_READABLE
+    return names_of(method) == _NAMES_OF_READING and names_of(_init_of_readable) == _NAMES_OF_READABLE
 
 
 def readable(span: Any) -> ReadableSpan:
@@ -126,72 +120,4 @@ def readable(span: Any) -> ReadableSpan:
     made._links = span._links
     made._resource = span._resource
     made._status = span._status
-    return made  # type: ignore[no-any-return]
-
-
-# --- log records ---------------------------------------------------------------------------------
-
-_NAMES_OF_RECORD = word_set(
-    "attributes body context event_name exception get_current get_current_span get_span_context"
-    " observed_timestamp severity_number severity_text span_id time_ns timestamp trace_flags trace_id"
-)
-_NAMES_OF_READ_WRITE = word_set(
-    "BoundedAttributes LogRecordDroppedAttributesWarning attributes dropped_attributes limits log_record"
-    " max_log_record_attribute_length max_log_record_attributes warn warnings"
-)
-_init_of_record: Any = LogRecord.__init__
-_init_of_read_write: Any = getattr(ReadWriteLogRecord, "__post_init__", None)
-_KNOWN_RECORD = _names_of(_init_of_record) == _NAMES_OF_RECORD
-_KNOWN_READ_WRITE = _names_of(_init_of_read_write) == _NAMES_OF_READ_WRITE and tuple(
-    ReadWriteLogRecord.__dataclass_fields__
-) == ("log_record", "resource", "instrumentation_scope", "limits")
-
-
-def log_record(record: Any, context: Any, severity_text: Any, event_name: Any, body: Any) -> LogRecord:
-    """A log record with the times, ids and severity number of ``record``, and with these parts."""
-    if _KNOWN_RECORD and LogRecord.__init__ is _init_of_record:
-        made = LogRecord.__new__(LogRecord)
-        made.timestamp = record.timestamp
-        made.observed_timestamp = record.observed_timestamp
-        made.context = context
-        made.severity_text = severity_text
-        made.severity_number = record.severity_number
-        made.body = body
-        made.attributes = None
-        made.event_name = event_name
-        made.exception = None
-    else:
-        made = LogRecord(
-            timestamp=record.timestamp,
-            observed_timestamp=record.observed_timestamp,
-            severity_number=record.severity_number,
-            severity_text=severity_text,
-            event_name=event_name,
-            body=body,
-            attributes=None,
-            context=context,
-        )
-    made.trace_id, made.span_id, made.trace_flags = record.trace_id, record.span_id, record.trace_flags
-    return made
-
-
-def read_write(
-    record: LogRecord, attributes: Any, resource: Any, scope: Any, limits: Any
-) -> ReadWriteLogRecord:
-    """What processors get of a log record, which gets these attributes: a storage of the gate's."""
-    if (
-        _KNOWN_READ_WRITE
-        and limits is not None
-        and getattr(ReadWriteLogRecord, "__post_init__", None) is _init_of_read_write
-    ):
-        made: Any = ReadWriteLogRecord.__new__(ReadWriteLogRecord)
-        made.log_record = record
-        made.resource = resource
-        made.instrumentation_scope = scope
-        made.limits = limits
-    elif limits is None:
-        made = ReadWriteLogRecord(record, resource, scope)
-    else:
-        made = ReadWriteLogRecord(record, resource, scope, limits)
-    record.attributes = attributes
     return made  # type: ignore[no-any-return]
