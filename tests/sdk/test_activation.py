@@ -9,6 +9,7 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -389,3 +390,39 @@ def test_nothing_the_application_sees_changes_when_the_package_is_only_installed
     """Importing the package installs nothing."""
     result = run(sink, tmp_path, "import otel_zdr\n" + OWN_PROVIDER, sys.executable)
     assert result.canary.encode() in sink.of("traces")
+
+
+def test_an_installation_below_anothers_wrapper_is_not_put_in_place_twice() -> None:
+    """What is done twice would take the frames for text: an exception keeps them."""
+    from opentelemetry._logs import LogRecord
+    from opentelemetry.sdk._logs import Logger, LoggerProvider
+    from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+
+    import otel_zdr
+    from otel_zdr.testing import CapturingLogExporter, uninstall
+
+    if not hasattr(LogRecord(), "exception"):
+        pytest.skip("this version of the API has no exception on log records")
+    otel_zdr.install(otel_zdr.Settings())
+    ours = Logger.emit
+
+    def anothers(self: Logger, *args: Any, **kwargs: Any) -> None:
+        ours(self, *args, **kwargs)
+
+    anothers.__wrapped__ = ours  # type: ignore[attr-defined]
+    try:
+        Logger.emit = anothers  # type: ignore[method-assign]
+        uninstall()
+        otel_zdr.install(otel_zdr.Settings())
+        exporter = CapturingLogExporter()
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        try:
+            raise ValueError("x")
+        except ValueError as error:
+            provider.get_logger("t").emit(LogRecord(exception=error))
+        (record,) = exporter.records
+        assert "exception.stacktrace" in {attribute.key for attribute in record.attributes}
+    finally:
+        uninstall()
+        Logger.emit = ours.__wrapped__  # type: ignore[method-assign, attr-defined]

@@ -83,6 +83,9 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
 #: What only saves time: where an SDK has no such function, nothing passes by the gate.
 _MAY_BE_MISSING = frozenset(("patched_encode_attributes",))
 
+_MARK = "_otel_zdr_gate"
+_MAX_WRAPPERS = 32
+
 _originals: list[tuple[Any, str, Any]] = []
 _applied: set[str] = set()
 _hooked: set[str] = set()
@@ -172,8 +175,20 @@ def _put_in_place(name: str) -> None:
                 raise Misfit(f"{module_name}.{class_name or ''}.{attribute} is missing")
             found.append((owner, attribute, original, getattr(wrappers, wrapper)))
         for owner, attribute, original, wrapper in found:
-            _install(owner, attribute, original, wrapper)
+            if not _is_in_place(original):
+                _install(owner, attribute, original, wrapper)
         _applied.add(name)
+
+
+def _is_in_place(function: Any) -> bool:
+    """Whether the gate is in a function already: below another's wrapper, where :func:`restore` leaves it."""
+    for _ in range(_MAX_WRAPPERS):
+        if function is None:
+            return False
+        if getattr(function, _MARK, False):
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False
 
 
 def _is_half_imported(name: str) -> bool:
@@ -205,6 +220,7 @@ def _install(owner: Any, attribute: str, original: Any, wrapper: Callable[[Any],
         if value is not None:
             setattr(replacement, name, value)
     replacement.__wrapped__ = original
+    setattr(replacement, _MARK, True)
     _originals.append((owner, attribute, original))
     setattr(owner, attribute, replacement)
 
