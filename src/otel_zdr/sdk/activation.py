@@ -210,7 +210,9 @@ def activate() -> None:
 
 def _tell_children() -> None:
     """Processes started from here may not pass by the launcher; a variable has the hook at their start wait."""
-    if not any(name.upper().startswith("OTEL_ZDR_") for name in os.environ):
+    from otel_zdr.settings import PREFIX
+
+    if not any(name.upper().startswith(PREFIX) for name in os.environ):
         os.environ["OTEL_ZDR_UNIDENTIFIED"] = "redact"  # what holds without it
 
 
@@ -259,8 +261,8 @@ def reset() -> None:
             _source.close(wait=False)
             _source = None
         gate.switch(None)
+        off.switch_on()  # first: what it put in place hides the gate's methods from restore()
         patches.restore()
-        off.switch_on()
         bypass.uninstall()
         loggers.uninstall()
         identity.seen.reset()
