@@ -322,6 +322,26 @@ def test_a_workspace_that_a_log_processor_names_tightens_the_record() -> None:
     assert_no_content(exporter.data, [made])
 
 
+def test_a_record_that_is_tightened_still_says_how_many_attributes_it_had_lost() -> None:
+    """As it says where nobody tightens it."""
+    otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))
+    counts = []
+    for workspace in ("studio", "clinic"):
+        exporter = CapturingLogExporter()
+        provider = LoggerProvider(resource=Resource({}), shutdown_on_exit=False)
+        provider.add_log_record_processor(Enricher(workspace_id=workspace))
+        provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+        with otel_zdr.workspace("studio"):
+            attributes = {f"app.note.{number}": number for number in range(200)}
+            provider.get_logger("t").emit(LogRecord(attributes=attributes))
+        (record,) = exporter.records
+        counts.append(record.dropped_attributes_count)
+        provider.shutdown()
+    # The enricher's key is one more: where all else is redacted, it replaces nothing.
+    assert counts[0] - 1 <= counts[1] <= counts[0]
+    assert counts[1] > 0
+
+
 @pytest.mark.parametrize("processor", ["simple first", "batch first"])
 def test_log_processors_registered_before_ours_see_cleaned_records(processor: str) -> None:
     """The table of the log hooks: Simple or Batch before ours."""

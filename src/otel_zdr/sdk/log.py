@@ -147,10 +147,19 @@ def _identify_by_context(
 def _clean_attributes(state: LogState, attributes: Any, limits: Any) -> RedactingAttributes:
     clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
     # Of an SDK that names them otherwise the limits are not applied: what is clean is little.
-    most = getattr(limits, "max_log_record_attributes", None)
-    return RedactingAttributes.fresh(
-        state, clean, most, getattr(limits, "max_log_record_attribute_length", None)
+    made = RedactingAttributes.fresh(
+        state,
+        clean,
+        getattr(limits, "max_log_record_attributes", None),
+        getattr(limits, "max_log_record_attribute_length", None),
     )
+    made.dropped += _dropped_of(attributes)
+    return made
+
+
+def _dropped_of(attributes: Any) -> int:
+    """How many attributes were lost before, where an SDK's storage was handed in."""
+    return attributes.dropped if isinstance(attributes, BoundedAttributes) else 0
 
 
 def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
@@ -162,8 +171,6 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
         eligibility.hold(state, raw_attributes)
         state.served = eligibility.served_in(record.context)
     attributes = _clean_attributes(state, raw_attributes, limits)
-    if isinstance(raw_attributes, BoundedAttributes):
-        attributes.dropped += raw_attributes.dropped
     debugging.describe_exception(
         getattr(record, "exception", None), raw_attributes, attributes._dict, removed
     )
@@ -174,9 +181,9 @@ def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWri
         redactor.log_event_name(record.event_name, removed),
         debugging.log_body(holding, record, removed),
     )
-    written = making_records.read_write(
-        made,
+    written = making_records.read_write_over(
         attributes,
+        made,
         state.facts.clean if state.facts else _resource(logger),
         shared.scope_of(holding, logger._instrumentation_scope),
         limits,
@@ -421,15 +428,13 @@ def _raw(
     copied.trace_id, copied.span_id, copied.trace_flags = record.trace_id, record.span_id, record.trace_flags
     resource = state.facts.unmarked if state.facts is not None else logger._resource
     scope = given.instrumentation_scope if given is not None else logger._instrumentation_scope
-    arguments = (copied, resource, scope) if limits is None else (copied, resource, scope, limits)
-    written = ReadWriteLogRecord(*arguments)
+    written = making_records.read_write(copied, resource, scope, limits)
     attributes: Any = copied.attributes
     for key in [key for key in attributes._dict if key[:4] == "zdr."]:
         del attributes._dict[key]
     if state.stamp is not None and state.gate.stamp_key not in attributes._dict:
         attributes._dict[state.gate.stamp_key] = state.stamp
-    if isinstance(record.attributes, BoundedAttributes):
-        attributes.dropped += record.attributes.dropped
+    attributes.dropped += _dropped_of(record.attributes)
     state.record = weakref.ref(written)
     attributes.state = state
     attributes.__class__ = WatchingAttributes

@@ -57,10 +57,17 @@ def log_record(record: Any, context: Any, severity_text: Any, event_name: Any, b
     return made
 
 
-def read_write(
-    record: LogRecord, attributes: Any, resource: Any, scope: Any, limits: Any
+def read_write(record: LogRecord, resource: Any, scope: Any, limits: Any) -> ReadWriteLogRecord:
+    """What processors get of a log record, as the SDK makes it; with its own limits where these are None."""
+    if limits is None:
+        return ReadWriteLogRecord(record, resource, scope)
+    return ReadWriteLogRecord(record, resource, scope, limits)
+
+
+def read_write_over(
+    attributes: Any, record: LogRecord, resource: Any, scope: Any, limits: Any
 ) -> ReadWriteLogRecord:
-    """What processors get of a log record, which gets these attributes: a storage of the gate's."""
+    """As :func:`read_write`, for a record that gets these attributes: a storage of the gate's."""
     if (
         _KNOWN_READ_WRITE
         and limits is not None
@@ -71,9 +78,7 @@ def read_write(
         made.resource = resource
         made.instrumentation_scope = scope
         made.limits = limits
-    elif limits is None:
-        made = ReadWriteLogRecord(record, resource, scope)
     else:
-        made = ReadWriteLogRecord(record, resource, scope, limits)
+        made = read_write(record, resource, scope, limits)
     record.attributes = attributes
     return made  # type: ignore[no-any-return]
