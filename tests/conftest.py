@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 from opentelemetry import context as context_api
+from opentelemetry._logs import LogRecord
 
 from otel_zdr.testing import CapturingLogExporter, CapturingMetricExporter, CapturingSpanExporter, uninstall
+
+#: Since SDK 1.41.
+RECORDS_HOLD_EXCEPTIONS = hasattr(LogRecord(), "exception")
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ import otel_zdr
 from otel_zdr.redaction.frames import LINE
 from otel_zdr.settings import Settings
 from otel_zdr.testing import assert_no_content, canary
+from tests.conftest import RECORDS_HOLD_EXCEPTIONS
 
 THIS = Path(__file__).name
 
@@ -145,7 +146,7 @@ def test_log_records_with_exc_info_export_frames(gate: None, pipeline: Any, secr
 
 
 @pytest.mark.skipif(
-    not hasattr(LogRecord(), "exception"),
+    not RECORDS_HOLD_EXCEPTIONS,
     reason="this version of the API has no exception on log records",
 )
 def test_the_exception_object_of_a_log_record_exports_frames(gate: None, pipeline: Any, secret: str) -> None:

@@ -14,13 +14,11 @@ from opentelemetry.trace.status import Status
 
 import otel_zdr
 from otel_zdr.testing import assert_no_content, canary, uninstall
-from tests.conftest import Pipeline
+from tests.conftest import RECORDS_HOLD_EXCEPTIONS, Pipeline
 from tests.sdk import inner
 
 CONTEXT = SpanContext(0xA1, 0xB2, True, TraceFlags(1), TraceState([("vendor", "x")]))
 SPANS, RECORDS = 5, 3
-#: Since SDK 1.41.
-HAS_EXCEPTION = hasattr(LogRecord(), "exception")
 USAGE = "gen_ai.usage.input_tokens"
 
 
@@ -71,7 +69,7 @@ def use(p: Any, text: str, *, workspace: str = "clinic") -> None:
                     severity_number=SeverityNumber.WARN,
                     severity_text=text,
                     attributes={"app.note": text, USAGE: 1111},
-                    **({"exception": ValueError(text)} if HAS_EXCEPTION else {}),
+                    **({"exception": ValueError(text)} if RECORDS_HOLD_EXCEPTIONS else {}),
                 )
                 raise ValueError(text)
         except ValueError:

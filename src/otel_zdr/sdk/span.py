@@ -404,7 +404,7 @@ def _hide(span: Any, state: SpanState) -> None:
     for key in [key for key in raw_attributes._dict if key[:4] == "zdr."]:
         raw_attributes._dict.pop(key, None)
     clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
-    attributes = RedactingAttributes.holding(state, clean, raw_attributes.maxlen)
+    attributes = RedactingAttributes.fresh(state, clean, raw_attributes.maxlen, None)
     attributes.shadow = raw_attributes
     events = RedactingList(state, CleanEvent, raw_events._dq.maxlen)
     events.extend(raw_events)

@@ -158,11 +158,6 @@ class RedactingAttributes(BoundedAttributes):
     _immutable = False
 
     @classmethod
-    def holding(cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None) -> RedactingAttributes:
-        """Storage of ``clean`` values."""
-        return _made(state, maxlen, clean, None, False)
-
-    @classmethod
     def fresh(
         cls, state: ItemState, clean: Mapping[str, Any], maxlen: int | None, max_value_len: int | None
     ) -> RedactingAttributes:
