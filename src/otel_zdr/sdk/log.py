@@ -21,7 +21,7 @@ from otel_zdr import catalogue
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.redaction import REMOVED, Redactor
 from otel_zdr.sdk import debugging, eligibility, evidence, failure, gate, identity, making, patches, shared
-from otel_zdr.sdk.span import state_of
+from otel_zdr.sdk.span.state import state_of
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import (
     RedactingAttributes,
