@@ -253,8 +253,9 @@ def reset() -> None:
             _source.close(wait=False)
             _source = None
         gate.switch(None)
-        patches.restore()
+        # First: what was put over a patched method hides it from restore().
         off.switch_on()
+        patches.restore()
         bypass.uninstall()
         loggers.uninstall()
         identity.seen.reset()
