@@ -63,6 +63,9 @@ def timing(value: str) -> str:
     return any_of(number(value), _text(value, 48, f'(?:{TIMESTAMP}|"{TIMESTAMP}")'))
 
 
+#: Shapes of figures and times; texts are something else there.
+NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER)
+
 #: What one condition decides for all keys of a shape.
 CONDITIONS = {
     shapes.NUMBER: number,
