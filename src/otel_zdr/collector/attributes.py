@@ -92,26 +92,21 @@ def put_pruned(target: str, cache: str) -> Iterator[str]:
     yield f'merge_maps({target}, {pruned}, "insert") where IsMap({pruned})'
 
 
-def clean_shared(target: str, cache: str, keys: Keys) -> Iterator[str]:
-    """Statements that clean the attributes of a scope or resource.
+def clean_shared(maps: dict[str, str], cache: str, keys: Keys) -> Iterator[str]:
+    """Statements that clean the attributes of a scope and of its resource. ``maps``: each with its condition.
 
-    Figures and spellings that nobody listed do not describe who sends: here they go, which keeps the file
-    a good deal shorter.
+    There are few of them, so keys are expressions here, written once for both. Figures and spellings that
+    nobody listed do not describe who sends: here they go.
     """
-    raw = f'{cache}["raw"]'
-    found = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
-    yield f"set({raw}, {target})"
-    for shape in found:
-        part = f'{cache}["{shape}"]'
-        yield f"set({part}, {raw})"
-        yield f"keep_keys({part}, {texts(keys.by_shape.get(shape, ()))})"
-        yield f"set({part}, Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')})))"
-    yield f'set({target}, {cache}["{found[0]}"])'
-    for shape in found[1:]:
-        yield f'merge_maps({target}, {cache}["{shape}"], "insert")'
-    yield f'set({cache}["closed"], Filter({raw}, (k, v) => {_shared(keys)}))'
-    yield f'merge_maps({target}, {cache}["closed"], "insert")'
-    yield from put_other_methods(target, raw, keys)
+    both, raw = f'{cache}["both"]', f'{cache}["raw"]'
+    for target in maps:
+        yield f"set({both}[{text(target)}], {target})"
+    yield f"set({raw}, {both})"
+    yield f"set({both}, MapEach({both}, (_, m) => Filter(m, (k, v) => {_shared(keys)})))"
+    for target, condition in maps.items():
+        yield f"set({target}, {both}[{text(target)}]) where {condition}"
+        for statement in put_other_methods(target, f"{raw}[{text(target)}]", keys):
+            yield f"{statement} and {condition}"
 
 
 def put_other_methods(target: str, raw: str, keys: Keys) -> Iterator[str]:
@@ -155,7 +150,11 @@ def unlisted(keys: Keys) -> str:
 
 
 def _shared(keys: Keys) -> str:
-    return any_of(closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
+    listed = (
+        all_of(match("k", f"^{words(keys.by_shape[shape])}$"), values.CONDITIONS[shape]("v"))
+        for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
+    )
+    return any_of(*listed, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
 
 
 def _kept(keys: Keys) -> str:

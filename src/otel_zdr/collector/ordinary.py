@@ -48,11 +48,11 @@ def clean_ordinary(
     yield f"set({known}, {target})"
     yield f"keep_keys({known}, {texts((*plain, *never))})"
     yield f"set({odd}, true) where Len({known}) != Len({target})"
-    yield f"keep_keys({known}, {texts(plain)}) where {odd} == nil"
-    yield f"set({odd}, true) where {odd} == nil and not All({known}, (_, v) => {_fits()})"
+    # Dropped keys are dropped either way: an item may still turn out odd.
+    yield f"keep_keys({target}, {texts(plain)}) where {odd} == nil"
+    yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {_fits()})"
     yield f"keep_keys({known}, {texts(numeric)}) where {odd} == nil"
     yield f"set({odd}, true) where {odd} == nil and not All({known}, (_, v) => (v <= 0 or v > 0))"
-    yield f"keep_keys({target}, {texts(plain)}) where {odd} == nil"
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {_exactly(keys.caller)}) where {odd} == nil and {server}"
     # What arrived under names of our own must not be taken for ours.

@@ -286,23 +286,24 @@ def _token(path: str, more: str = "") -> str:
 
 
 def _shared(plan: Plan, always: bool) -> list[Group]:
-    schema = expression(redactor._SCHEMA_URL)
-    groups = []
-    for context in ("scope", "resource"):
-        attributes = f"{context}.attributes"
-        statements = [
-            *clean_shared(attributes, f"{context}.cache", plan.keys),
-            f'set({context}.schema_url, "") where {context}.schema_url != "" and'
-            f" {unless(all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$')))}",
-        ]
-        if context == "scope":
-            statements.append(names.scope_name(plan.who.keep_names))
-            statements.append(
-                f'set(scope.version, "") where scope.version != "" and not ({_token("scope.version")})'
-            )
-        conditions = () if always or plan.who.everything else (shared_is_clean(attributes),)
-        groups.append(Group(context, tuple(statements), conditions))
-    if not plan.who.everything and not always:
+    """Scope and resource, in one walk over the scopes: a resource without any holds no item and goes."""
+    everybody = always or plan.who.everything
+    maps = {
+        f"{context}.attributes": "true" if everybody else shared_is_clean(f"{context}.attributes")
+        for context in ("scope", "resource")
+    }
+    statements = [*clean_shared(maps, "scope.cache", plan.keys)]
+    url = expression(redactor._SCHEMA_URL)
+    for context, condition in zip(("scope", "resource"), maps.values(), strict=True):
+        path = f"{context}.schema_url"
+        known = all_of(f"Len({path}) <= 64", match(path, f"^{url}$"))
+        statements.append(f'set({path}, "") where {condition} and {path} != "" and {unless(known)}')
+    condition = maps["scope.attributes"]
+    statements.append(f"{names.scope_name(plan.who.keep_names)} and {condition}")
+    version = f'scope.version != "" and not ({_token("scope.version")})'
+    statements.append(f'set(scope.version, "") where {version} and {condition}')
+    groups = [Group("scope", tuple(statements))]
+    if not everybody:
         groups += [
             Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("scope", "resource")
         ]
