@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector import json_values, spellings, values
 from otel_zdr.collector.keys import EVIDENCE, JSON, PLAIN_SHAPES, PRUNED, Keys
-from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
+from otel_zdr.collector.ottl import all_of, any_of, is_one_of, match, text, texts, words
 
 
 def clean_odd(
@@ -77,7 +77,7 @@ def _by_shape(raw: str, rest: str, cache: str, keys: Keys) -> Generator[str, Non
     yield f"set({rest}, Filter({raw}, (k, _) => {listed}[k] == nil))"
     for shape, part in parts.items():
         if keys.rare.get(shape):
-            rare = match("k", f"^{words(keys.rare[shape])}$")
+            rare = is_one_of("k", keys.rare[shape])
             yield f"set({found}, Filter({rest}, (k, _) => {rare}))"
             yield f'merge_maps({part}, {found}, "insert") where Len({found}) > 0'
             yield f"set({rest}, Filter({rest}, (k, _) => {found}[k] == nil)) where Len({found}) > 0"
@@ -151,7 +151,7 @@ def unlisted(keys: Keys) -> str:
 
 def _shared(keys: Keys) -> str:
     listed = (
-        all_of(match("k", f"^{words(keys.by_shape[shape])}$"), values.CONDITIONS[shape]("v"))
+        all_of(is_one_of("k", keys.by_shape[shape]), values.CONDITIONS[shape]("v"))
         for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
     )
     return any_of(*listed, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))

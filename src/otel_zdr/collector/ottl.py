@@ -8,6 +8,8 @@ from collections.abc import Iterable
 #: Switches the lambdas of OTTL on; without it a configuration that uses them does not start.
 LAMBDA_GATE = "ottl.functions.enableLambda"
 
+_LONGEST = 2000
+
 
 def text(value: str) -> str:
     """A text literal."""
@@ -49,6 +51,20 @@ def _expression(node: dict[str, dict]) -> str:  # type: ignore[type-arg]
 
 def match(value: str, pattern: str) -> str:
     return f"IsMatch({value}, {text(pattern)})"
+
+
+def is_one_of(value: str, plain_texts: Iterable[str]) -> str:
+    """Whether ``value`` is one of the texts.
+
+    Several expressions, since a long one is slow twice: the parser's time for a text grows with the square of
+    its length, and only a short expression is matched in one pass.
+    """
+    parts: list[list[str]] = [[]]
+    for each in sorted(set(plain_texts)):
+        if sum(map(len, parts[-1])) > _LONGEST:
+            parts.append([])
+        parts[-1].append(each)
+    return any_of(*(match(value, f"^{words(part)}$") for part in parts))
 
 
 def any_of(*conditions: str) -> str:
