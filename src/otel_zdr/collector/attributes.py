@@ -41,7 +41,7 @@ def clean_odd(
             else f"set({kept}, {fitting})"
         )
     new, structures = f'{cache}["new"]', f'{cache}["structures"]'
-    yield f"set({new}, Filter({rest}, (k, v) => {unlisted(keys)}))"
+    yield from _unlisted(new, rest, cache, keys)
     # Keys that are figures by their words, but with JSON as their value.
     yield f"set({structures}, Filter({new}, (_, v) => ({values.structure('v')})))"
     yield f'merge_maps({kept}, Filter({new}, (k, _) => {structures}[k] == nil), "insert")'
@@ -130,23 +130,34 @@ def closed_condition(keys: Keys) -> str:
     )
 
 
-def unlisted(keys: Keys) -> str:
-    """What may stay of a key ``k`` that is not plain: of a closed shape, with an index, below a kept prefix,
-    or spelt in words of the vocabulary."""
+def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
+    """Statements that take into ``new`` what may stay of the keys in ``rest``.
+
+    These are keys of a closed shape, with an index, below a kept prefix, or spelt in words of the vocabulary.
+    """
+    yield f"set({new}, Filter({rest}, (k, v) => {closed_condition(keys)}))"
+    indexed = all_of(
+        "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
+    )
+    yield f'merge_maps({new}, Filter({rest}, (k, v) => {indexed}), "insert")'
+    if keys.kept_prefixes:
+        yield f'merge_maps({new}, Filter({rest}, (k, v) => {_kept(keys)}), "insert")'
+    free, spelt = f'{cache}["free"]', f'{cache}["spelt"]'
+    allowed = all_of("Len(k) <= 200", f"not {match('k', keys.denied)}")
+    yield f"set({free}, Filter({rest}, (k, _) => {allowed}))"
     figures = any_of(values.usage("v"), values.structure("v"))
+    below = all_of(spellings.below_kept_prefix("k"), figures)
+    yield f'merge_maps({new}, Filter({free}, (k, v) => {below}), "insert")'
+    yield f"set({spelt}, Filter({free}, (k, _) => {spellings.may_be_spelt('k')}))"
+    yield f"set({spelt}, Filter({spelt}, (k, _) => {spellings.is_spelt('k')}))"
+    told = all_of(figures, spellings.tells_a_figure("k"))
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
     reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
     stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
     named = any_of(all_of(values.tokens("v"), f"not {reason}"), stopped)
-    indexed = all_of(
-        "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
-    )
-    spelt = all_of(
-        "Len(k) <= 200",
-        any_of(spellings.spelt("k", figures, named), all_of(spellings.below_kept_prefix("k"), figures)),
-        f"not {match('k', keys.denied)}",
-    )
-    return any_of(closed_condition(keys), spelt, indexed, *([_kept(keys)] if keys.kept_prefixes else []))
+    told = all_of(spellings.tells_a_name("k"), named)
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
 
 
 def _shared(keys: Keys) -> str:

@@ -52,59 +52,15 @@ _COMMON = (
     *("gen_ai.system", "gen_ai.output.type", "gen_ai.token.", "gen_ai.agent.id", "gen_ai.agent.name"),
     *("gen_ai.agent.version", "gen_ai.tool.", "gen_ai.server.", "openai.", "llm.usage.", "llm.model"),
     *("llm.token", "llm.request.type", "openinference.", "traceloop.workflow", "traceloop.entity"),
-    *(
-        "traceloop.span",
-        "langfuse.observation.",
-        "server.",
-        "network.peer.",
-        "network.local.",
-        "net.",
-        "http.",
-    ),
+    *("traceloop.span", "langfuse.observation.", "server.", "network.peer.", "network.local.", "net."),
+    "http.",
     *("url.", "error.", "exception.", "rpc.", "db.system", "db.namespace", "db.operation", "db.collection"),
     *("messaging.system", "messaging.operation", "code.", "thread.", "otel.status"),
 )
+#: Of these, which few write.
 _RARE = (
     *("gen_ai.request.trans", "gen_ai.request.tts.", "gen_ai.usage.experimental", "http.response.header."),
     *("gen_ai.usage.video", "gen_ai.usage.image", "http.connection", "openai.api"),
-)
-#: What the SDK's gate writes; on items that it did not mark, and from senders nobody trusts, it goes.
-EVIDENCE = (
-    "zdr.redacted",
-    "zdr.removed",
-    "zdr.policy.version",
-    "zdr.product",
-    "zdr.coverage",
-    "zdr.coverage.reason",
-    "zdr.failsafe",
-    "zdr.exception.fingerprint",
-)
-
-PRUNED_SHAPES = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
-#: Removed keys that the statements look at all the same.
-_LOOKED_AT = frozenset({"exception.stacktrace"})
-_INDEX = "N"
-#: Shapes that one look at the value decides, whatever the key is.
-PLAIN_SHAPES = (
-    *(shapes.SCALAR, shapes.TOKENS, shapes.TOKEN),
-    *(shapes.USAGE, shapes.TIMING, shapes.NUMBER),
-)
-#: Beginnings of keys that most instrumentations write. They become hash sets; the others, which are most of
-#: the catalogue, become expressions that take a third of the place and are asked for odd items only.
-_COMMON = (
-    *("gen_ai.request.", "gen_ai.response.", "gen_ai.usage.", "gen_ai.operation.", "gen_ai.provider."),
-    *(
-        "gen_ai.system",
-        "gen_ai.output.type",
-        "gen_ai.token.",
-        "gen_ai.agent.",
-        "gen_ai.tool.",
-        "gen_ai.server.",
-    ),
-    *("openai.", "llm.usage.", "llm.model", "llm.token", "llm.request.", "llm.response.", "traceloop."),
-    *("langfuse.observation.", "openinference.", "server.", "network.", "net.", "http.", "url.", "error."),
-    *("exception.", "rpc.", "db.system", "db.namespace", "db.operation", "db.collection", "messaging.system"),
-    *("messaging.operation", "messaging.destination.", "service.", "code.", "thread.", "otel.", "mcp."),
 )
 
 

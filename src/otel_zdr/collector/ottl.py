@@ -84,3 +84,24 @@ def unless(condition: str) -> str:
 def expression(pattern: str | re.Pattern[str]) -> str:
     """The text of a regular expression of the core, compiled there or not."""
     return pattern if isinstance(pattern, str) else pattern.pattern
+
+
+_LITERAL_OR_PARENTHESIS = re.compile(r'"(?:[^"\\]|\\.)*"|=> \(|[()]')
+
+
+def without_spare_parentheses(statement: str) -> str:
+    """``statement`` without parentheses around whole bodies of lambdas.
+
+    The parser tries every level of parentheses several ways, so that nested ones cost it seconds.
+    """
+    stack: list[tuple[int, bool]] = []
+    spare = set()
+    for found in _LITERAL_OR_PARENTHESIS.finditer(statement):
+        last = found.end() - 1
+        if found[0].endswith("("):
+            stack.append((last, len(found[0]) > 1))
+        elif found[0] == ")":
+            start, opens_body = stack.pop()
+            if opens_body and statement[last + 1 : last + 2] in (")", ","):
+                spare |= {start, last}
+    return "".join(character for at, character in enumerate(statement) if at not in spare)

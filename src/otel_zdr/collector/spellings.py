@@ -108,20 +108,29 @@ _NAMED = (
 )
 
 
-def spelt(key: str, figures: str, named: str) -> str:
-    """Whether ``key`` is spelt in words that prove what its value is.
-
-    ``figures``: the condition on the value under a key of usage or timing; ``named``: under one that names a
-    model, a reference or a short name.
-    """
+def may_be_spelt(key: str) -> str:
+    """The quick look at the last words of ``key``."""
     snake = f"ToSnakeCase({key})"
-    a_figure = all_of(figures, f"Len({key}) <= 128", _is_a_figure(snake))
-    provided = any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED))
-    a_name = all_of(named, match(snake, _LAST), provided)
+    return any_of(match(snake, _HINT), match(snake, _LAST))
+
+
+def is_spelt(key: str) -> str:
+    """Whether ``key`` is made of known words and ends in those of a figure or a name."""
+    snake = f"ToSnakeCase({key})"
     new = any_of(f"not {match(snake, _HINT)}", match(snake, _PLAIN_FIGURE), match(snake, _COMPANIONS))
-    return all_of(
-        any_of(a_figure, a_name), _well_formed(key), _of_known_words(key, f"{_FIGURE}|{_NAMED}", new)
-    )
+    return all_of(_well_formed(key), _of_known_words(key, f"{_FIGURE}|{_NAMED}", new))
+
+
+def tells_a_figure(key: str) -> str:
+    """Whether a key that is spelt in known words is one of usage or timing."""
+    return all_of(f"Len({key}) <= 128", _is_a_figure(f"ToSnakeCase({key})"))
+
+
+def tells_a_name(key: str) -> str:
+    """Whether a key that is spelt in known words names a model, a reference or a short name."""
+    snake = f"ToSnakeCase({key})"
+    provided = any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED))
+    return all_of(match(snake, _LAST), provided)
 
 
 _FIGURE_PREFIXES = sorted(
