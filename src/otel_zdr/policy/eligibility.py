@@ -23,7 +23,7 @@ class in :data:`RETAINABLE` (nothing else: no events, names, bodies, errors, unk
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_zdr.policy import coverage as promise
 from otel_zdr.policy.patterns import matches
@@ -64,8 +64,7 @@ _CONTENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Eligibility:
+class Eligibility(NamedTuple):
     """What holds for one item.
 
     Attributes:

@@ -73,9 +73,13 @@ class Redactor:
         kept: dict[str, str] = {}
         classes: dict[str, str] = {}
         of_callers: dict[str, str] = {}
-        rules: Mapping[str, Rule | None] = catalogue.exact_rules()
-        if self._keeps_more:
-            rules = {key: self._rule(key) for key in (*rules, *self._kept)}
+        rules: dict[str, Rule | None] = {**catalogue.exact_rules()}
+        for key in self._kept:
+            rules[key] = self._rule(key)
+        if self._kept_prefixes:
+            for key in rules:
+                if key.startswith(self._kept_prefixes):
+                    rules[key] = self._rule(key)
         for key, rule in rules.items():
             if rule is None or key[:4] == _RESERVED:
                 continue

@@ -6,7 +6,7 @@ What is not settled here falls through to the long way, which says plainly what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from otel_zdr.catalogue import shapes
 
@@ -16,9 +16,14 @@ _TOKENS = frozenset({shapes.TOKEN, shapes.TOKENS, shapes.SCALAR})
 _LISTS = frozenset({shapes.TOKENS, shapes.SCALAR})
 # Pruning is not done twice to find out that it is needed.
 _PRUNED = frozenset({shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
+_SETTLED = _NUMBERS | _FLAGS | _TOKENS | _LISTS | _PRUNED
 
 #: In the place of a class: something may stay under this key.
 MAY_STAY = ""
+
+
+def _union(of_shape: Mapping[str, list[str]], wanted: Iterable[str]) -> frozenset[str]:
+    return frozenset().union(*(of_shape.get(shape, ()) for shape in wanted))
 
 
 class ShortWay:
@@ -39,14 +44,14 @@ class ShortWay:
     def __init__(self, kept: Mapping[str, str], classes: Mapping[str, str]) -> None:
         """``kept``: key → shape. ``classes``: key → class that all goes and counts as."""
 
-        def of(*shapes_of: frozenset[str]) -> frozenset[str]:
-            return frozenset(key for key, shape in kept.items() if any(shape in some for some in shapes_of))
-
-        self.tokens = of(_TOKENS)
-        self.numbers = of(_NUMBERS)
-        self.flags = of(_FLAGS)
-        self.lists = of(_LISTS)
-        self.shaped = frozenset(kept) - of(_NUMBERS, _FLAGS, _TOKENS, _LISTS, _PRUNED)
+        of_shape: dict[str, list[str]] = {}
+        for key, shape in kept.items():
+            of_shape.setdefault(shape, []).append(key)
+        self.tokens = _union(of_shape, _TOKENS)
+        self.numbers = _union(of_shape, _NUMBERS)
+        self.flags = _union(of_shape, _FLAGS)
+        self.lists = _union(of_shape, _LISTS)
+        self.shaped = _union(of_shape, of_shape.keys() - _SETTLED)
         self.classes = {**dict.fromkeys(kept, MAY_STAY), **classes}
 
     def without(self, keys: frozenset[str]) -> ShortWay:
