@@ -134,9 +134,11 @@ def test_a_canary_anywhere_in_attributes_or_bodies_does_not_survive(
 
 
 USAGE_KEYS = sorted(
-    key for key in KEPT if RULES[key].content_class == "usage" and RULES[key].shape == shapes.USAGE
+    key
+    for key in KEPT
+    if RULES[key].content_class == "usage" and RULES[key].shape == shapes.USAGE and "." in key
 )
-MODEL_KEYS = sorted(key for key in KEPT if RULES[key].content_class == "model")
+MODEL_KEYS = sorted(key for key in KEPT if RULES[key].content_class == "model" and "." in key)
 ID_KEYS = sorted(
     key
     for key in KEPT

@@ -78,13 +78,12 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         'derived', False, '', None,
         "agent.threat.detection.severity ai.is_search_required annotation.label annotation.score "
         "audio.data_size_bytes confidence crewai.conversation.previous_intent "
-        "crewai.conversation.route crewai.guardrail.success db.payload_count "
-        "db.query.result.distance db.query.result.score db.search.result.distance "
-        "db.search.result.score detected_language document.score evaluation.label "
-        "evaluation.score file.size gen_ai.action.extracted_content_length "
-        "gen_ai.action.has_sensitive_data gen_ai.agent.threat.severity "
-        "gen_ai.agent.threat.threat_class gen_ai.agent.threat_detected gen_ai.audio.language "
-        "gen_ai.context.utilization gen_ai.crawl.result.html_length "
+        "crewai.conversation.route crewai.guardrail.success db.query.result.distance "
+        "db.query.result.score db.search.result.distance db.search.result.score detected_language "
+        "document.score evaluation.label evaluation.score file.size "
+        "gen_ai.action.extracted_content_length gen_ai.action.has_sensitive_data "
+        "gen_ai.agent.threat.severity gen_ai.agent.threat.threat_class "
+        "gen_ai.agent.threat_detected gen_ai.audio.language gen_ai.crawl.result.html_length "
         "gen_ai.crawl.result.markdown_length gen_ai.eval.answer_relevancy "
         "gen_ai.eval.context_relevancy gen_ai.eval.groundedness gen_ai.evaluation.score.label "
         "gen_ai.evaluation.score.value gen_ai.framework.context.size "
@@ -1010,6 +1009,10 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "vercel.proxy.path vercel.proxy.referer weave.content_refs ",
     ),
     (
+        'usage', True, 'number', None,
+        "db.payload_count gen_ai.context.utilization ",
+    ),
+    (
         'usage', True, 'token', None,
         "gen_ai.openai.video.size gen_ai.request.image_size gen_ai.token.cache "
         "gen_ai.token.modality gen_ai.token.phase gen_ai.token.type gen_ai.usage.token_type "
@@ -1570,9 +1573,9 @@ WORDS: str = (
     "timestamp timestamps timing tls to token tokens tombstone tool toolkit tools top topic total "
     "trace traceloop track trained transcriber transcript transcription transfer translate "
     "transliterate transport trigger ttfb ttft tts tuned tuning turn type uid uncompressed units "
-    "unlikely untracked updates upload upsert url usage usd use used user uuid vad validate "
-    "validation validator value variable variant vcs vector vectordb vendor verbose verification "
-    "version vertex video viewport vision visits vital voice voltagent volume vpid vs wait warn "
-    "was web webengine websocket widget width wiki window with word worker workflow workload "
-    "workspace write zdr zone "
+    "unlikely untracked updates upload upsert url usage usd use used user utilization uuid vad "
+    "validate validation validator value variable variant vcs vector vectordb vendor verbose "
+    "verification version vertex video viewport vision visits vital voice voltagent volume vpid "
+    "vs wait warn was web webengine websocket widget width wiki window with word worker workflow "
+    "workload workspace write zdr zone "
 )

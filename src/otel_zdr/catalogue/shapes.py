@@ -14,9 +14,14 @@ from otel_zdr.catalogue.words import word_set
 
 NUMBER = "number"  # int within 64 bits or float
 USAGE = "usage"  # number, decimal text, or JSON pruned in the context of usage
+COUNT = "count"  # as USAGE, but no number from a thousand million on
+FIGURE = "figure"  # as USAGE, but no number from a million million on
+ELAPSED = "elapsed"  # a number below a day in nanoseconds
+SMALL = "small"  # a number below a thousand million, or a bool
 TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
 BOOL = "bool"
 TOKEN = "token"  # 1 to 128 characters of [A-Za-z0-9._:/@+-]
+MODEL = "model"  # a token with a letter in it, or of few digits
 TOKENS = "tokens"  # a token, or a list of at most 16
 SCALAR = "scalar"  # number, bool, token or a list of at most 16 tokens
 ROUTE = "route"  # a token that may hold the braces of a route template
@@ -32,6 +37,12 @@ MAX_TOKENS = 16
 MAX_JSON = 64 * 1024
 MAX_DEPTH = 32
 
+# A number can spell a card or an account. Under a key that a source lists it is what the source says, whatever
+# its size; under a key that only its words speak for it has to be of the size that such figures have.
+MAX_COUNT = 10**9
+MAX_FIGURE = 10**12
+MAX_ELAPSED = 10**14
+
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
 # Patterns of rarer values: compiled when first used (`compiled`), for the sake of start-up.
 ROUTE_PATTERN = r"[A-Za-z0-9._:/@+{}<>*-]{1,128}"
@@ -44,6 +55,11 @@ DECIMAL_PATTERN = r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"
 def compiled(pattern: str) -> re.Pattern[str]:
     """The compiled pattern; unlike the cache of `re`, an application's patterns never push it out."""
     return re.compile(pattern)
+
+
+def may_name_a_model(token: str) -> bool:
+    """Whether a token may be a model's id: without a letter and longer it is a phone, a card or an account."""
+    return len(token) < 10 or token.upper() != token.lower()
 
 
 #: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.

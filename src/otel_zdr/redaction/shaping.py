@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue.rule import Rule
 from otel_zdr.redaction import json_pruning
 from otel_zdr.redaction.removed import REMOVED
 
@@ -47,6 +48,22 @@ def number(value: object) -> object:
     return value if is_number(value) else REMOVED
 
 
+def elapsed(value: object) -> object:
+    return value if is_number(value) and _is_below(value, shapes.MAX_ELAPSED) else REMOVED
+
+
+def small(value: object) -> object:
+    """A flag, or a number of the size that parameters have."""
+    if type(value) is bool:
+        return value
+    return value if is_number(value) and _is_below(value, shapes.MAX_COUNT) else REMOVED
+
+
+def _is_below(number: object, bound: int) -> bool:
+    # NaN is below nothing, and infinity below no bound.
+    return -bound < number < bound  # type: ignore[operator]
+
+
 def boolean(value: object) -> object:
     return value if type(value) is bool else REMOVED
 
@@ -59,6 +76,11 @@ def token(value: object) -> object:
 def _is_quoted_token(text: str) -> bool:
     """Whether it is a token as JSON: some instrumentations encode every attribute."""
     return 2 < len(text) <= shapes.MAX_TOKEN and text[0] == text[-1] == '"' and is_token(text[1:-1])
+
+
+def model(value: object) -> object:
+    kept = token(value)
+    return kept if type(kept) is str and shapes.may_name_a_model(kept) else REMOVED
 
 
 def vendor_id(value: object) -> object:
@@ -167,6 +189,19 @@ def usage(value: object) -> object:
     return json_pruning.prune_value(value, json_pruning.USAGE)
 
 
+def _usage_below(bound: int) -> Shaper:
+    def shape(value: object) -> object:
+        kept = usage(value)
+        if kept is REMOVED:
+            return REMOVED
+        text = plain_text(kept)
+        # Numbers inside JSON are bounded where it is pruned.
+        figure = kept if text is None else None if text[0] in "{[" else float(text)
+        return REMOVED if is_number(figure) and not _is_below(figure, bound) else kept
+
+    return shape
+
+
 def response(value: object) -> object:
     text = plain_text(value)
     if text is not None:
@@ -191,6 +226,11 @@ def parameters(value: object) -> object:
 SHAPERS: dict[str, Shaper] = {
     shapes.NUMBER: number,
     shapes.USAGE: usage,
+    shapes.COUNT: _usage_below(shapes.MAX_COUNT),
+    shapes.FIGURE: _usage_below(shapes.MAX_FIGURE),
+    shapes.ELAPSED: elapsed,
+    shapes.SMALL: small,
+    shapes.MODEL: model,
     shapes.TIMING: timing,
     shapes.BOOL: boolean,
     shapes.TOKEN: token,
@@ -206,7 +246,24 @@ SHAPERS: dict[str, Shaper] = {
 }
 
 #: Shapes whose mappings are pruned as a whole; below any other key a mapping is looked up key by key.
-STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
+STRUCTURED = frozenset(
+    {shapes.USAGE, shapes.COUNT, shapes.FIGURE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS}
+)
+
+_OF_BARE_WORDS = {
+    ("usage", shapes.USAGE): shapes.COUNT,
+    ("model", shapes.TOKEN): shapes.MODEL,
+    ("other_metadata", shapes.NUMBER): shapes.SMALL,
+}
+
+
+def shape_of(key: str, rule: Rule) -> str:
+    """The shape that a value has to fit.
+
+    A key of one word (``usage``, ``model``) is anybody's, also where a source lists it: its values are bounded
+    as those of keys that nobody listed.
+    """
+    return rule.shape if "." in key else _OF_BARE_WORDS.get((rule.content_class, rule.shape), rule.shape)
 
 
 def is_mapping(value: object) -> bool:
