@@ -128,7 +128,7 @@ class Collector:
             command += ["--config", str(config)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
-        wait_until(self.is_ready, 240, f"the start of the Collector (log: {self.log})")
+        wait_until(self.is_ready, 60, f"the start of the Collector (log: {self.log})")
         return self
 
     def is_ready(self) -> bool:

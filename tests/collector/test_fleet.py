@@ -1,6 +1,6 @@
 """A fleet on one machine: an agent, two gateways behind one name, one of them killed under load.
 
-``ZDR_FLEET_SECONDS`` (default 12) is how long spans are sent; 60 is the figure of the documentation.
+``ZDR_FLEET_SECONDS`` (default 60) is how long spans are sent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from tests.collector.conftest import CONFIGS
 from tests.collector.running import Collector, Destination, free_port, parsed, wait_until
 from tests.collector.telemetry import METADATA, canary, span, traces
 
-SECONDS = float(os.environ.get("ZDR_FLEET_SECONDS", "12"))
+SECONDS = float(os.environ.get("ZDR_FLEET_SECONDS", "60"))
 RATE = 2000
 BATCH = 100
+CONNECTIONS = 2
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 
 
@@ -63,18 +64,31 @@ class Load:
         self.places = [self.template.index(each.span_id) for each in made]
         self.port = agent.http_port
         self.taken = 0
+        self.lock = threading.Lock()
         self.stop = threading.Event()
 
     def body(self) -> bytes:
         body = bytearray(self.template)
-        for place in self.places:
-            self.taken += 1
-            body[place : place + 8] = struct.pack("!Q", self.taken)
+        with self.lock:
+            first = self.taken
+            self.taken += BATCH
+        for number, place in enumerate(self.places, first + 1):
+            body[place : place + 8] = struct.pack("!Q", number)
         return bytes(body)
 
-    def run(self) -> None:
+    def start(self) -> None:
+        self.begin = time.monotonic()
+        self.senders = [threading.Thread(target=self._run) for _ in range(CONNECTIONS)]
+        for sender in self.senders:
+            sender.start()
+
+    def finish(self) -> None:
+        self.stop.set()
+        for sender in self.senders:
+            sender.join()
+
+    def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        start = time.monotonic()
         while not self.stop.is_set():
             body = self.body()
             while True:
@@ -87,7 +101,7 @@ class Load:
                 except (OSError, http.client.HTTPException):
                     connection.close()
                 time.sleep(0.05 + random.random() / 20)
-            ahead = self.taken / RATE - (time.monotonic() - start)
+            ahead = self.taken / RATE - (time.monotonic() - self.begin)
             if ahead > 0:
                 self.stop.wait(ahead)
         connection.close()
@@ -124,15 +138,13 @@ def test_a_killed_gateway_loses_nothing_and_nothing_leaks(binary: str, tmp_path:
         load = Load(agent, content)
         assert load.size > 3900
         assert load.template.count(content.encode()) == 2 * BATCH, "the control: every span holds the canary"
-        sender = threading.Thread(target=load.run)
-        sender.start()
+        load.start()
         time.sleep(SECONDS / 3)
         gateways[0].kill()
         time.sleep(SECONDS / 3)
         gateways[0].start()
         time.sleep(SECONDS / 3)
-        load.stop.set()
-        sender.join()
+        load.finish()
         seen: set[bytes] = set()
         leaked = 0
 
@@ -155,8 +167,8 @@ def test_a_killed_gateway_loses_nothing_and_nothing_leaks(binary: str, tmp_path:
         for path in tmp_path.rglob("*"):
             if path.is_file():
                 assert content.encode() not in path.read_bytes(), path
-        # A machine that others use too takes less; on two cores of its own it is all of it.
-        assert load.taken >= 0.1 * RATE * SECONDS, "the machine did not take the load"
+        # Three Collectors, the senders and the destination share what may be two cores, and others use them.
+        assert load.taken >= 0.3 * RATE * SECONDS, "the machine did not take the load"
         print(f"{load.taken / SECONDS:,.0f} spans/s taken")
     finally:
         for collector in everybody:

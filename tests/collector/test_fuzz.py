@@ -19,8 +19,8 @@ from tests.collector.telemetry import counter, logs, metrics, pairs, span, trace
 PREFIX = f"a secret {uuid.uuid4().hex[:8]} "
 _listed = sorted(key for key in catalogue.exact_rules() if "N" not in key.split("."))
 _own = [
-    *("zdr.collector.state", "zdr.collector.pruned", "zdr.collector.odd", "zdr.collector.kept"),
-    *("zdr.collector.plain", "zdr.collector.figures", "zdr.redacted", "exception.stacktrace", "output.value"),
+    *("zdr.collector.state", "zdr.collector.pruned", "zdr.collector.odd", "zdr.collector.json"),
+    *("zdr.collector.name", "zdr.collector.mixed", "zdr.redacted", "exception.stacktrace", "output.value"),
 ]
 keys = st.one_of(
     st.sampled_from(_listed),

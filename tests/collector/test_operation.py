@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,52 @@ def test_the_queue_on_disk_holds_no_content_and_survives_a_kill(binary: str, tmp
     finally:
         collector.stop()
         destination.close()
+
+
+_LITTLE_MEMORY = """\
+processors:
+  memory_limiter:
+    check_interval: 20ms
+    min_gc_interval_when_soft_limited: 500ms
+    min_gc_interval_when_hard_limited: 100ms
+    limit_percentage: 0
+    spike_limit_percentage: 0
+    limit_mib: 80
+    spike_limit_mib: 20
+"""
+
+
+def test_the_memory_limiter_refuses_under_load_and_nothing_is_lost(binary: str, tmp_path: Path) -> None:
+    little = tmp_path / "little.yaml"
+    little.write_text(_LITTLE_MEMORY)
+    content = canary()
+    text = f"{content} and more " * 1000
+    made = [span({**METADATA, "gen_ai.input.messages": text}) for _ in range(64 * 24)]
+    bodies = [traces(*made[at : at + 64]).SerializeToString() for at in range(0, len(made), 64)]
+    refused: list[int] = []
+    with running(binary, CONFIGS / "gateway.yaml", tmp_path, more_configs=(little,)) as (
+        collector,
+        destination,
+    ):
+
+        def send(body: bytes) -> None:
+            while (status := collector.send("traces", body)) != 200:
+                refused.append(status)
+                time.sleep(0.3)
+
+        with ThreadPoolExecutor(8) as senders:
+            list(senders.map(send, bodies))
+        arrived: list[tuple[str, bytes]] = []
+
+        def all_arrived() -> bool:
+            arrived.extend(destination.take())
+            return {each.span_id for each in made} <= set(ids_in(arrived))
+
+        wait_until(all_arrived, 60, "the arrival of every span")
+        assert refused, "the control: it was more than the memory allows"
+        assert set(refused) <= {429, 503}, "clients send again what was refused like this"
+        assert content.encode() not in b"".join(body for _, body in arrived)
+        assert content.encode() not in collector.log.read_bytes()
 
 
 @pytest.mark.skipif(

@@ -178,13 +178,30 @@ def test_what_the_configuration_writes_for_itself_cannot_be_sent(listed: Both) -
         "zdr.collector.state": False,
         "zdr.collector.odd": True,
         "zdr.collector.name": False,
-        "zdr.collector.kept": {"gen_ai.input.messages": content},
+        "zdr.collector.json": {"u": {"gen_ai.input.messages": content}},
         "zdr.collector.pruned": {"gen_ai.output.messages": content},
     }.items():
         made.attributes.add(key=key, value=value(sent))
     resource = {"zdr.collector.state": {"free": True}, "zdr.collector.mixed": False}
     arrived = export(listed, "traces", traces(made, resource=resource))
     assert content.encode() not in arrived[0].SerializeToString()
+
+
+@pytest.mark.parametrize("kind", list(REQUESTS))
+def test_a_resource_and_a_scope_without_items_bring_nothing_along(kind: str, gateway: Both) -> None:
+    planted = Everywhere()
+    request = getattr(planted, kind)()
+    (groups,) = (found for _, found in request.ListFields())
+    bare, empty = groups.add(), groups.add()
+    lonely, scoped = canary(), canary()
+    bare.resource.attributes.add(key="service.name", value=value(f"{lonely} a b"))
+    empty.resource.attributes.add(key="note", value=value(scoped))
+    name = next(field.name for field in empty.DESCRIPTOR.fields if field.name.startswith("scope_"))
+    getattr(empty, name).add().scope.name = f"{scoped} a b"
+    arrived = export(gateway, kind, request)
+    content = b"".join(each.SerializeToString() for each in arrived)
+    assert lonely.encode() not in content
+    assert scoped.encode() not in content
 
 
 def test_operators_keep_keys_and_names(listed: Both) -> None:

@@ -51,6 +51,13 @@ provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)
 """
 INSTALL = "otel_zdr.install()"
+#: No name of a span can be judged.
+BROKEN = """
+from otel_zdr.sdk.span import copying, forms, reading, starting, writing
+for part in (copying, forms, reading, starting, writing):
+    assert part.name_at_write
+    part.name_at_write = None
+"""
 
 
 @pytest.fixture
@@ -156,15 +163,14 @@ def test_without_logging_the_summary_goes_to_standard_error_once(sink: Receiver,
 
 
 def test_a_failure_is_counted_where_it_happened(sink: Receiver, tmp_path: Path) -> None:
-    broken = INSTALL + "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"
-    code = APP.format(before=broken, setup=SETUP, after="")
+    code = APP.format(before=INSTALL + BROKEN, setup=SETUP, after="")
     _, text = run(sink, tmp_path, code)
     assert series(sink, "zdr.failsafe.items")[("zdr.signal", "span"),] >= 3
     assert all(span["zdr.failsafe"] is True for span in spans(sink))
     assert_no_content(sink.data, [text])
 
 
-@pytest.mark.parametrize("broken", ["", "\nfrom otel_zdr.sdk import span\nspan._name_at_write = None\n"])
+@pytest.mark.parametrize("broken", ["", BROKEN])
 def test_evidence_that_is_off_leaves_one_attribute(sink: Receiver, tmp_path: Path, broken: str) -> None:
     code = APP.format(before=INSTALL + broken, setup=SETUP, after="")
     stderr, text = run(sink, tmp_path, code, environment={"OTEL_ZDR_EVIDENCE": "off"})

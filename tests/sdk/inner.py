@@ -50,9 +50,17 @@ def modules() -> list[types.ModuleType]:
     found = [otel_zdr.workspaces]
     for package in PACKAGES:
         found.append(package)
-        parts = pkgutil.iter_modules(package.__path__, package.__name__ + ".")
-        found.extend(importlib.import_module(part.name) for part in parts if part.name not in _ELSEWHERE)
+        found.extend(_below(package))
     return found
+
+
+def _below(package: types.ModuleType) -> Iterator[types.ModuleType]:
+    for part in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if part.name not in _ELSEWHERE:
+            module = importlib.import_module(part.name)
+            yield module
+            if part.ispkg:
+                yield from _below(module)
 
 
 def members() -> list[Member]:

@@ -1,69 +1,57 @@
 """Cleaning one map of attributes the long way: keys, types and shapes.
 
-The map is copied once for each shape, reduced to the keys of that shape (a hash set that is built at start),
-filtered by the condition of the shape, and the map is put together again from what is left. What nobody
-copied is gone: default deny is the structure, not a rule.
+The map is copied once for each shape, reduced to the keys of that shape (a hash set that is built at start,
+or for rare keys an expression), filtered by the condition of the shape, and the map is put together again
+from what is left. What nobody copied is gone: default deny is the structure, not a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from otel_zdr.catalogue import shapes
-from otel_zdr.collector import spellings, values
-from otel_zdr.collector.keys import FIGURES, KEPT, PLAIN, PRUNED, Keys, times_of
-from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
-
-#: What the SDK's gate writes; on items that it did not mark, and from senders nobody trusts, it goes.
-EVIDENCE = (
-    "zdr.redacted",
-    "zdr.removed",
-    "zdr.policy.version",
-    "zdr.product",
-    "zdr.coverage",
-    "zdr.coverage.reason",
-    "zdr.failsafe",
-    "zdr.exception.fingerprint",
-)
+from otel_zdr.collector import json_values, spellings, values
+from otel_zdr.collector.keys import EVIDENCE, JSON, PLAIN_SHAPES, PRUNED, Keys
+from otel_zdr.collector.ottl import all_of, any_of, is_one_of, match, text, texts, words
 
 
 def clean_odd(
-    target: str, cache: str, keys: Keys, server: str | None = None, trusted: bool = False
+    target: str,
+    cache: str,
+    keys: Keys,
+    server: str | None = None,
+    *,
+    trusted: bool = False,
+    json: bool = True,
 ) -> Iterator[str]:
     """Statements that clean an item's map ``target`` which the short way has found odd.
 
-    The short way has left in it, under names of our own: the listed keys of plain shapes, those of them that
-    are figures, what stays of keys that are not plain, and JSON, pruned.
-
+    ``json``: JSON that has to be pruned is left in it, under a name of our own, for `json_values`; else it
+    goes.
     ``server``: a condition under which keys that the caller fills in are removed too.
     """
-    raw = f'{cache}["raw"]'
-    plain, figures, times = f'{cache}["plain"]', f'{cache}["figures"]', f'{cache}["times"]'
+    raw, rest, kept = f'{cache}["raw"]', f'{cache}["rest"]', f'{cache}["kept"]'
     yield f"set({raw}, {target})"
-    yield f'set({plain}, {raw}["{PLAIN}"])'
-    yield f'set({figures}, {raw}["{FIGURES}"])'
-    yield f"set({times}, {figures})"
-    yield f"keep_keys({times}, {texts(times_of(keys))})"
-    shaped = {shapes.TIMING: times}
-    for shape in (shapes.TOKENS, shapes.TOKEN):
-        shaped[shape] = f'{cache}["{shape}"]'
-        yield f"set({shaped[shape]}, {plain})"
-        yield f"keep_keys({shaped[shape]}, {texts(keys.by_shape.get(shape, ()))})"
-    others = " and ".join(
-        f"{part}[k] == nil" for part in (figures, shaped[shapes.TOKENS], shaped[shapes.TOKEN])
-    )
-    yield f"set({plain}, Filter({plain}, (k, v) => ({others} and {values.scalar('v')})))"
-    yield f"set({figures}, Filter({figures}, (k, v) => ({times}[k] == nil and {values.usage('v')})))"
-    for shape, part in shaped.items():
-        yield f"set({part}, Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')})))"
-    yield f"set({target}, {plain})"
-    for part in (figures, *shaped.values()):
-        yield f'merge_maps({target}, {part}, "insert")'
-    for name in (KEPT, PRUNED):
-        yield f'merge_maps({target}, {raw}["{name}"], "insert") where IsMap({raw}["{name}"])'
+    parts = yield from _by_shape(raw, rest, cache, keys)
+    for shape, part in parts.items():
+        fitting = f"Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')}))"
+        yield (
+            f'merge_maps({kept}, {fitting}, "insert")'
+            if shape != shapes.SCALAR
+            else f"set({kept}, {fitting})"
+        )
+    new, structures = f'{cache}["new"]', f'{cache}["structures"]'
+    yield from _unlisted(new, rest, cache, keys)
+    # Keys that are figures by their words, but with JSON as their value.
+    yield f"set({structures}, Filter({new}, (_, v) => ({values.structure('v')})))"
+    yield f'merge_maps({kept}, Filter({new}, (k, _) => {structures}[k] == nil), "insert")'
+    yield f"set({target}, {kept})"
     yield from put_other_methods(target, raw, keys)
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {text('^' + words(keys.caller) + '$')}) where {server}"
+    if json:
+        figures = (parts[shapes.USAGE], structures)
+        yield from json_values.set_aside(f'{target}["{JSON}"]', raw, cache, keys, figures)
     if trusted:
         part = f'{cache}["evidence"]'
         items = all_of("IsList(v)", "Len(v) <= 64", f"All(v, (_, e) => ({values.token('e')}))")
@@ -73,26 +61,52 @@ def clean_odd(
         yield f'merge_maps({target}, {part}, "insert") where {raw}["zdr.redacted"] == true'
 
 
-def clean_shared(target: str, cache: str, keys: Keys) -> Iterator[str]:
-    """Statements that clean the attributes of a scope or resource.
+def _by_shape(raw: str, rest: str, cache: str, keys: Keys) -> Generator[str, None, dict[str, str]]:
+    """Statements that take the map ``raw`` apart; gives the maps of listed keys by shape.
 
-    Figures and spellings that nobody listed do not describe who sends: here they go, which keeps the file
-    a good deal shorter.
+    ``rest`` is what is not listed.
     """
-    raw = f'{cache}["raw"]'
-    found = (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
-    yield f"set({raw}, {target})"
-    for shape in found:
-        part = f'{cache}["{shape}"]'
+    parts = {shape: f'{cache}["{shape}"]' for shape in PLAIN_SHAPES}
+    listed, found = f'{cache}["listed"]', f'{cache}["found"]'
+    for shape, part in parts.items():
         yield f"set({part}, {raw})"
-        yield f"keep_keys({part}, {texts(keys.by_shape.get(shape, ()))})"
-        yield f"set({part}, Filter({part}, (_, v) => ({values.CONDITIONS[shape]('v')})))"
-    yield f'set({target}, {cache}["{found[0]}"])'
-    for shape in found[1:]:
-        yield f'merge_maps({target}, {cache}["{shape}"], "insert")'
-    yield f'set({cache}["closed"], Filter({raw}, (k, v) => {_shared(keys)}))'
-    yield f'merge_maps({target}, {cache}["closed"], "insert")'
-    yield from put_other_methods(target, raw, keys)
+        yield f"keep_keys({part}, {texts(keys.common.get(shape, ()))})"
+        yield (
+            f'merge_maps({listed}, {part}, "insert")' if shape != shapes.SCALAR else f"set({listed}, {part})"
+        )
+    yield f"set({rest}, Filter({raw}, (k, _) => {listed}[k] == nil))"
+    for shape, part in parts.items():
+        if keys.rare.get(shape):
+            rare = is_one_of("k", keys.rare[shape])
+            yield f"set({found}, Filter({rest}, (k, _) => {rare}))"
+            yield f'merge_maps({part}, {found}, "insert") where Len({found}) > 0'
+            yield f"set({rest}, Filter({rest}, (k, _) => {found}[k] == nil)) where Len({found}) > 0"
+    return parts
+
+
+def put_pruned(target: str, cache: str) -> Iterator[str]:
+    """Statements that put pruned JSON in the place of what was set aside for it."""
+    pruned = f'{cache}["pruned"]'
+    yield f'set({pruned}, {target}["{PRUNED}"])'
+    yield f"delete_matching_keys({target}, {text(f'^{words((JSON, PRUNED))}$')})"
+    yield f'merge_maps({target}, {pruned}, "insert") where IsMap({pruned})'
+
+
+def clean_shared(maps: dict[str, str], cache: str, keys: Keys) -> Iterator[str]:
+    """Statements that clean the attributes of a scope and of its resource. ``maps``: each with its condition.
+
+    There are few of them, so keys are expressions here, written once for both. Figures and spellings that
+    nobody listed do not describe who sends: here they go.
+    """
+    both, raw = f'{cache}["both"]', f'{cache}["raw"]'
+    for target in maps:
+        yield f"set({both}[{text(target)}], {target})"
+    yield f"set({raw}, {both})"
+    yield f"set({both}, MapEach({both}, (_, m) => Filter(m, (k, v) => {_shared(keys)})))"
+    for target, condition in maps.items():
+        yield f"set({target}, {both}[{text(target)}]) where {condition}"
+        for statement in put_other_methods(target, f"{raw}[{text(target)}]", keys):
+            yield f"{statement} and {condition}"
 
 
 def put_other_methods(target: str, raw: str, keys: Keys) -> Iterator[str]:
@@ -116,26 +130,42 @@ def closed_condition(keys: Keys) -> str:
     )
 
 
-def unlisted(keys: Keys) -> str:
-    """What may stay of a key ``k`` that is not plain: of a closed shape, with an index, below a kept prefix,
-    or spelt in words of the vocabulary."""
-    figures = all_of(
-        any_of(values.usage("v"), values.structure("v")),
-        any_of(spellings.figure("k"), spellings.below_kept_prefix("k")),
-    )
-    reason = match("k", "(?i)reasons?$")
-    finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
-    stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
-    named = all_of(any_of(all_of(values.tokens("v"), f"not {reason}"), stopped), spellings.named("k"))
+def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
+    """Statements that take into ``new`` what may stay of the keys in ``rest``.
+
+    These are keys of a closed shape, with an index, below a kept prefix, or spelt in words of the vocabulary.
+    """
+    yield f"set({new}, Filter({rest}, (k, v) => {closed_condition(keys)}))"
     indexed = all_of(
         "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
     )
-    spelt = all_of("Len(k) <= 200", any_of(figures, named), f"not {match('k', keys.denied)}")
-    return any_of(closed_condition(keys), spelt, indexed, *([_kept(keys)] if keys.kept_prefixes else []))
+    yield f'merge_maps({new}, Filter({rest}, (k, v) => {indexed}), "insert")'
+    if keys.kept_prefixes:
+        yield f'merge_maps({new}, Filter({rest}, (k, v) => {_kept(keys)}), "insert")'
+    free, spelt = f'{cache}["free"]', f'{cache}["spelt"]'
+    allowed = all_of("Len(k) <= 200", f"not {match('k', keys.denied)}")
+    yield f"set({free}, Filter({rest}, (k, _) => {allowed}))"
+    figures = any_of(values.usage("v"), values.structure("v"))
+    below = all_of(spellings.below_kept_prefix("k"), figures)
+    yield f'merge_maps({new}, Filter({free}, (k, v) => {below}), "insert")'
+    yield f"set({spelt}, Filter({free}, (k, _) => {spellings.may_be_spelt('k')}))"
+    yield f"set({spelt}, Filter({spelt}, (k, _) => {spellings.is_spelt('k')}))"
+    told = all_of(figures, spellings.tells_a_figure("k"))
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
+    reason = match("k", "(?i)reasons?$")
+    finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
+    stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
+    named = any_of(all_of(values.tokens("v"), f"not {reason}"), stopped)
+    told = all_of(spellings.tells_a_name("k"), named)
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
 
 
 def _shared(keys: Keys) -> str:
-    return any_of(closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
+    listed = (
+        all_of(is_one_of("k", keys.by_shape[shape]), values.CONDITIONS[shape]("v"))
+        for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
+    )
+    return any_of(*listed, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
 
 
 def _kept(keys: Keys) -> str:

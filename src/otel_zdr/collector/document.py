@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from otel_zdr.collector.keys import STATE
-from otel_zdr.collector.ottl import LAMBDA_GATE
+from otel_zdr.collector.ottl import LAMBDA_GATE, without_spare_parentheses
 from otel_zdr.collector.signals import DROPPED, Group, Plan, log_groups, metric_groups, trace_groups
 
 KINDS = ("gateway", "agent")
@@ -151,7 +151,7 @@ def _groups(name: str, groups: list[Group]) -> Iterator[str]:
                 yield f"          - {_scalar(condition)}"
         yield "        statements:"
         for statement in group.statements:
-            yield f"          - {_scalar(statement)}"
+            yield f"          - {_scalar(without_spare_parentheses(statement))}"
 
 
 def _scalar(text: str) -> str:

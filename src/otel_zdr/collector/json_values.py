@@ -12,11 +12,11 @@ because only the pruned copy is put back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from otel_zdr.catalogue import lookup, shapes, vocabulary
 from otel_zdr.collector import values
-from otel_zdr.collector.keys import FIGURES, PRUNED, Keys, times_of
+from otel_zdr.collector.keys import JSON, PRUNED, Keys
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.redaction import json_pruning as p
 
@@ -29,7 +29,7 @@ _BODY = "b"
 
 _F = words(vocabulary._FIGURE_WORDS)
 _ITEM = "(?:[0-9]{1,3}_)?"
-_PLAIN = f"{_ITEM}{_F}(?:_{_ITEM}{_F})*"
+_PLAIN = f"(?:_{_ITEM}{_F})+"
 _COUNTING = words(vocabulary._COUNTING)
 _PART = (
     "(?:usage|tokens|billed_(?:.*_)?units|units_(?:.*_)?billed|"
@@ -42,6 +42,7 @@ _MEASURED = words(
 )
 _PARTS = words(p._PARTS)
 _SNAKE_PARTS = words({"response", "llm_output", "response_metadata", "meta", "raw_response", "result"})
+_BEFORE = "(?:_[0-9]{1,3})?(?:_(?:metrics|timings?))?"
 _TEXT_ITEM = r"(?:[0-9]{1,3}\.)?"
 _VENDOR_ID = expression(p._VENDOR_ID)
 _RESPONSE_ID = expression(p._RESPONSE_ID)
@@ -51,46 +52,58 @@ _TIED = f"{words(p._MODEL_KEYS | p._TIED_TEXT)}={values.TOKEN}"
 
 #: Paths of numbers in snake case, by letter: all of these have to match.
 _NUMBERS = {
-    _LETTERS[shapes.USAGE]: (f"^u_[0-9]_(?:{_PLAIN}|(?:metadata_)?{_PLAIN}|timestamp)$",),
+    _LETTERS[shapes.USAGE]: (f"^u_[0-9](?:(?:_metadata)?{_PLAIN}|_timestamp)$",),
     _LETTERS[shapes.JSON]: (
-        f"^r_[0-9]_{_ITEM}(?:{_SNAKE_PARTS}_{_ITEM})*(?:(?:metrics|timings?)_)?{_PLAIN}$",
+        f"^r_[0-9](?:_{_ITEM}{_SNAKE_PARTS})*{_BEFORE}{_PLAIN}$",
         f"_{_PART}_.|_{_COUNT}.*_{_SIDE}(?:_|$)|_{_SIDE}_(?:.*_)?{_COUNT}(?:_|$)|_(?:metrics|timings?)_(?:.*_)?{_MEASURED}(?:_|$)",
     ),
     _LETTERS[shapes.PARAMETERS]: (),
     _BODY: (
-        f"^b_[0-9]_(?:message_|tool_calls_{_ITEM})*(?:(?:metrics|timings?)_)?(?:{_PLAIN}|index)$",
+        f"^b_[0-9](?:_message|_tool_calls(?:_[0-9]{{1,3}})?)*(?:{_BEFORE}{_PLAIN}|_index)$",
         f"_index$|_{_PART}_.|_{_COUNT}.*_{_SIDE}(?:_|$)|_{_SIDE}_(?:.*_)?{_COUNT}(?:_|$)|_(?:metrics|timings?)_(?:.*_)?{_MEASURED}(?:_|$)",
     ),
 }
 #: Paths of texts with their value, by letter.
-_TEXTS = (
-    rf"u[0-9]\.{_TEXT_ITEM}(?:metadata\.)?(?:{_FINISH}|id={_VENDOR_ID}|{_TIED}"
-    rf"|[A-Za-z_]*(?:request|response)_?[iI]ds?={values.TOKEN}|[A-Za-z_]*{words(vocabulary._PROVIDED)}_provider(?:_name)?={values.TOKEN})",
-    rf"[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}",
-    rf"r[0-9]\.{_TEXT_ITEM}(?:{_PARTS}\.{_TEXT_ITEM})*(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})",
-    rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",
-    rf"b[0-9]\.(?:message\.|tool_calls\.{_TEXT_ITEM})*(?:{_FINISH}|id={_VENDOR_ID}|role={words(p._ROLES)}|type=function)",
-)
+_TEXTS = {
+    _LETTERS[shapes.USAGE]: (
+        rf"u[0-9]\.{_TEXT_ITEM}(?:metadata\.)?(?:{_FINISH}|id={_VENDOR_ID}|{_TIED}"
+        rf"|[A-Za-z_]*(?:request|response)_?[iI]ds?={values.TOKEN}"
+        rf"|[A-Za-z_]*{words(vocabulary._PROVIDED)}_provider(?:_name)?={values.TOKEN})"
+    ),
+    _LETTERS[shapes.JSON]: (
+        rf"r[0-9]\.{_TEXT_ITEM}(?:{_PARTS}\.{_TEXT_ITEM})*"
+        rf"(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})"
+        rf"|[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}"
+    ),
+    _LETTERS[shapes.PARAMETERS]: rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",
+    _BODY: (
+        rf"b[0-9]\.(?:message\.|tool_calls\.{_TEXT_ITEM})*"
+        rf"(?:{_FINISH}|id={_VENDOR_ID}|role={words(p._ROLES)}|type=function)"
+    ),
+}
 _FLAGS = rf"^(?:u[0-9]\.{words(p._FLAGS)}|p[0-9]\.{words(p._PARAMETER_NUMBERS)})$"
 _PARAMETER = rf"^p[0-9]\.{words(p._PARAMETER_NUMBERS)}$"
 
 
-def _leaf() -> str:
-    """Whether a flat leaf stays: ``k`` its path, behind a letter that says what it is a part of."""
+def _leaf(letters: Iterable[str]) -> str:
+    """Whether a flat leaf stays: ``k`` its path, behind a letter of ``letters`` that says what it is a part of."""
     snake = "ToSnakeCase(k)"
-    numbers = [match("k", _PARAMETER)]
+    numbers = [match("k", _PARAMETER)] if _LETTERS[shapes.PARAMETERS] in letters else []
     numbers += [
-        all_of(*(match(snake, pattern) for pattern in patterns)) for patterns in _NUMBERS.values() if patterns
+        all_of(*(match(snake, pattern) for pattern in _NUMBERS[letter]))
+        for letter in letters
+        if _NUMBERS[letter]
     ]
+    told = "|".join(_TEXTS[letter] for letter in letters)
     return any_of(
         all_of(values.number("v"), "Len(k) <= 255", any_of(*numbers)),
         all_of(
             "IsString(v)",
             "Len(v) <= 128",
             "Len(k) <= 255",
-            match('Concat([k, v], "=")', f"^(?:{'|'.join(_TEXTS)})$"),
+            match('Concat([k, v], "=")', f"^(?:{told})$"),
         ),
-        all_of("IsBool(v)", match("k", _FLAGS)),
+        *([] if _BODY in letters else [all_of("IsBool(v)", match("k", _FLAGS))]),
     )
 
 
@@ -133,12 +146,12 @@ def _told(value: str, slot: str) -> str:
     return f'When(() => ({mute}), Filter({value}, (k, z) => (not IsString(z) or k == "type")), {value})'
 
 
-def _pruned(parsed: str, flat: str) -> Iterator[str]:
+def _pruned(parsed: str, flat: str, letters: Iterable[str]) -> Iterator[str]:
     """Statements that prune every entry of the map ``parsed``."""
     yield f"set({flat}, {parsed})"
     # A key with a dot could stand for a path: nested keys are looked at one by one when the form is rebuilt.
     yield f"flatten({flat}, depth={DEPTH + 1})"
-    yield f"set({flat}, Filter({flat}, (k, v) => {_leaf()}))"
+    yield f"set({flat}, Filter({flat}, (k, v) => {_leaf(letters)}))"
     yield f"set({parsed}, Filter({parsed}, (_, v) => {_container('v')}))"
     yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_rebuild('v', ['slot'], flat, DEPTH)}))"
     yield f"set({parsed}, MapEach({parsed}, (slot, v) => {_told('v', 'slot')}))"
@@ -149,51 +162,59 @@ def prune_body(body: str, cache: str) -> Iterator[str]:
     """Statements that leave a structured log body, pruned, in ``cache["parsed"]["b0"]``, or nothing."""
     parsed = f'{cache}["parsed"]'
     yield f'set({parsed}["b0"], {body})'
-    yield from _pruned(parsed, f'{cache}["flat"]')
-
-
-def _listed(part: str, target: str, cache: str, shape: str, keys: Keys) -> Iterator[str]:
-    """Statements that reduce the map ``part`` to listed keys of ``shape``."""
-    if shape != shapes.USAGE:
-        yield f"keep_keys({part}, {texts(keys.structured.get(shape, ()))})"
-        return
-    # The short way has noted which keys are listed as figures; that list is long, that of times is not.
-    times = f'{cache}["times"]'
-    yield f"set({times}, {part})"
-    yield f"keep_keys({times}, {texts(times_of(keys))})"
-    yield f'set({part}, Filter({part}, (k, _) => ({target}["{FIGURES}"][k] != nil and {times}[k] == nil)))'
+    yield from _pruned(parsed, f'{cache}["flat"]', (_BODY,))
 
 
 _OPENS = values.opens("v")
+_JSON = any_of("IsMap(v)", "IsList(v)", _OPENS)
 
 
-def hinted(keys: Keys) -> str:
+def _hinted(keys: Keys) -> str:
     """Whether an unlisted key ``k`` with JSON as its value ``v`` speaks of usage."""
     hint = match("k", f"(?:{expression(lookup._JSON_HINT)})[^.]{{0,48}}$")
     return all_of(_OPENS, hint, f"not {match('k', keys.denied)}")
 
 
-def prune_json(target: str, cache: str, keys: Keys) -> Iterator[str]:
-    """Statements that write the pruned JSON of the map ``target`` to its entry ``PRUNED``."""
-    all_, parsed = f'{cache}["json"]', f'{cache}["parsed"]'
-    yield f"set({all_}, Filter({target}, (_, v) => ({any_of('IsMap(v)', 'IsList(v)', _OPENS)})))"
+def set_aside(place: str, raw: str, cache: str, keys: Keys, figures: tuple[str, ...]) -> Iterator[str]:
+    """Statements that write the JSON of the map ``raw`` to ``place``, by kind, if there is any to be pruned.
+
+    ``figures``: maps of keys that are usage; what of their values is JSON is a usage structure.
+    """
+    part = {shape: f'{cache}["{letter}"]' for shape, letter in _LETTERS.items()}
+    all_ = f'{cache}["json"]'
+    yield f"set({all_}, Filter({raw}, (_, v) => ({_JSON})))"
+    some = f"where Len({all_}) > 0"
+    for shape in SLOTS:
+        yield f"set({part[shape]}, {all_}) {some}"
+    usage = all_of(*(f"{each}[k] == nil" for each in figures))
+    yield f"set({part[shapes.USAGE]}, Filter({all_}, (k, _) => not ({usage}))) {some}"
+    yield f"keep_keys({part[shapes.PARAMETERS]}, {texts(keys.structured.get(shapes.PARAMETERS, ()))}) {some}"
+    # Responses, and unlisted keys that speak of usage, which are read as responses.
+    others = all_of(*(f"{part[other]}[k] == nil" for other in SLOTS if other != shapes.JSON))
+    listed = match("k", f"^{words(keys.structured.get(shapes.JSON, ()))}$")
+    chosen = all_of(others, any_of(listed, _hinted(keys)))
+    yield f"set({part[shapes.JSON]}, Filter({all_}, (k, v) => ({chosen}))) {some}"
+    any_left = " + ".join(f"Len({each})" for each in part.values())
+    for shape, letter in _LETTERS.items():
+        yield f'set({place}["{letter}"], {part[shape]}) {some} and {any_left} > 0'
+
+
+def prune_json(target: str, cache: str) -> Iterator[str]:
+    """Statements that prune what was set aside in the map ``target`` and write it to its entry ``PRUNED``."""
+    parsed = f'{cache}["parsed"]'
     for shape, slots in SLOTS.items():
         letter = _LETTERS[shape]
         part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'
-        yield f"set({part}, {all_})"
-        if shape == shapes.JSON:
-            # Responses, and unlisted keys that speak of usage, which are read as responses.
-            others = all_of(*(f'{cache}["{_LETTERS[other]}"][k] == nil' for other in SLOTS if other != shape))
-            listed = match("k", f"^{words(keys.structured.get(shape, ()))}$")
-            yield f"set({part}, Filter({part}, (k, v) => ({all_of(others, any_of(listed, hinted(keys)))})))"
-        else:
-            yield from _listed(part, target, cache, shape, keys)
+        yield f'set({part}, {target}["{JSON}"]["{letter}"])'
         yield f"set({names}, Keys({part}))"
         for slot in range(slots):
             value = f"{part}[{names}[{slot}]]"
             yield f'set({parsed}["{letter}{slot}"], ParseJSON({value})) where Len({part}) > {slot} and IsString({value})'
             yield f'set({parsed}["{letter}{slot}"], {value}) where Len({part}) > {slot} and not IsString({value})'
-    yield from (f"{statement} where {parsed} != nil" for statement in _pruned(parsed, f'{cache}["flat"]'))
+    yield from (
+        f"{statement} where {parsed} != nil"
+        for statement in _pruned(parsed, f'{cache}["flat"]', _LETTERS.values())
+    )
     for shape, slots in SLOTS.items():
         letter = _LETTERS[shape]
         part, names = f'{cache}["{letter}"]', f'{cache}["{letter}_keys"]'

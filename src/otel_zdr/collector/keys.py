@@ -18,19 +18,50 @@ from otel_zdr.settings import Settings
 #: Attributes that the configuration writes for its own use and for nobody else.
 STATE = "zdr.collector.state"
 ODD = "zdr.collector.odd"
-KEPT = "zdr.collector.kept"
-PLAIN = "zdr.collector.plain"
-FIGURES = "zdr.collector.figures"
+JSON = "zdr.collector.json"
 NAME = "zdr.collector.name"
 MIXED = "zdr.collector.mixed"
 PRUNED = "zdr.collector.pruned"
-KEPT_TEXT = "zdr.collector.text"
 REDACTED = "zdr.collector.redacted"
+
+#: What the SDK's gate writes; on items that it did not mark, and from senders nobody trusts, it goes.
+EVIDENCE = (
+    "zdr.redacted",
+    "zdr.removed",
+    "zdr.policy.version",
+    "zdr.product",
+    "zdr.coverage",
+    "zdr.coverage.reason",
+    "zdr.failsafe",
+    "zdr.exception.fingerprint",
+)
 
 PRUNED_SHAPES = frozenset({shapes.USAGE, shapes.JSON, shapes.PARAMETERS})
 #: Removed keys that the statements look at all the same.
 _LOOKED_AT = frozenset({"exception.stacktrace"})
 _INDEX = "N"
+#: Shapes that one look at the value decides, whatever the key is.
+PLAIN_SHAPES = (
+    *(shapes.SCALAR, shapes.TOKENS, shapes.TOKEN),
+    *(shapes.USAGE, shapes.TIMING, shapes.NUMBER),
+)
+#: Beginnings of keys that most instrumentations write. They become hash sets; the others, which are most of
+#: the catalogue, become expressions that take a third of the place and are asked for odd items only.
+_COMMON = (
+    *("gen_ai.request.", "gen_ai.response.", "gen_ai.usage.", "gen_ai.operation.", "gen_ai.provider."),
+    *("gen_ai.system", "gen_ai.output.type", "gen_ai.token.", "gen_ai.agent.id", "gen_ai.agent.name"),
+    *("gen_ai.agent.version", "gen_ai.tool.", "gen_ai.server.", "openai.", "llm.usage.", "llm.model"),
+    *("llm.token", "llm.request.type", "openinference.", "traceloop.workflow", "traceloop.entity"),
+    *("traceloop.span", "langfuse.observation.", "server.", "network.peer.", "network.local.", "net."),
+    "http.",
+    *("url.", "error.", "exception.", "rpc.", "db.system", "db.namespace", "db.operation", "db.collection"),
+    *("messaging.system", "messaging.operation", "code.", "thread.", "otel.status"),
+)
+#: Of these, which few write.
+_RARE = (
+    *("gen_ai.request.trans", "gen_ai.request.tts.", "gen_ai.usage.experimental", "http.response.header."),
+    *("gen_ai.usage.video", "gen_ai.usage.image", "http.connection", "openai.api"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +70,7 @@ class Keys:
 
     Attributes:
         by_shape: shape → listed keys, without those that hold an index.
+        common, rare: of these, keys of plain shapes, by how often they are met.
         indexed: shape → expressions of listed keys with an index.
         caller: listed keys that are the caller's on server and consumer spans.
         denied: expression of keys that no vocabulary may keep.
@@ -48,6 +80,8 @@ class Keys:
     """
 
     by_shape: dict[str, tuple[str, ...]]
+    common: dict[str, tuple[str, ...]]
+    rare: dict[str, tuple[str, ...]]
     indexed: dict[str, list[str]]
     caller: tuple[str, ...]
     denied: str
@@ -80,8 +114,17 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
             structured[rule.shape].append(key)
         if rule.server_class is not None:
             caller.append(key)
+    common, rare = (
+        {
+            shape: tuple(key for key in by_shape[shape] if _is_common(key, exact_kept) is often)
+            for shape in PLAIN_SHAPES
+        }
+        for often in (True, False)
+    )
     return Keys(
         by_shape={shape: tuple(found) for shape, found in by_shape.items()},
+        common=common,
+        rare=rare,
         indexed=dict(indexed),
         caller=tuple(caller),
         denied=_denied(rules),
@@ -91,9 +134,8 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
     )
 
 
-def times_of(keys: Keys) -> tuple[str, ...]:
-    """Listed keys of figures whose JSON is not read: times and plain numbers."""
-    return (*keys.by_shape.get(shapes.TIMING, ()), *keys.by_shape.get(shapes.NUMBER, ()))
+def _is_common(key: str, kept: set[str]) -> bool:
+    return key in kept or (key.startswith(_COMMON) and not key.startswith(_RARE))
 
 
 def _kept_rule(rule: Rule | None) -> Rule:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from otel_zdr.catalogue import names
 from otel_zdr.collector import spellings, values
-from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, unless, words
+from otel_zdr.collector.ottl import all_of, any_of, is_one_of, match, text, texts, unless, words
 from otel_zdr.redaction import naming
 
 #: What the SDK's gate measures of itself.
@@ -104,12 +104,12 @@ def scope_name(keep_names: tuple[str, ...]) -> str:
 
 
 def is_instrument(path: str, keep_names: tuple[str, ...]) -> str:
-    known = "|".join((words(names.INSTRUMENTS | _OWN), *_listed(keep_names)))
     token = match(path, f"^{values.TOKEN}$")
     return all_of(
         f"Len({path}) <= 128",
         any_of(
-            match(path, f"^(?:{known})$"),
+            is_one_of(path, names.INSTRUMENTS | _OWN),
+            *(match(path, f"^{listed}$") for listed in _listed(keep_names)),
             all_of(token, any_of(spellings.figure(path), spellings.operational(path))),
         ),
     )

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from otel_zdr.collector import json_values, names, values
-from otel_zdr.collector.attributes import clean_odd, clean_shared
-from otel_zdr.collector.keys import NAME, ODD, REDACTED, STATE, Keys
+from otel_zdr.collector.attributes import clean_odd, clean_shared, put_pruned
+from otel_zdr.collector.keys import JSON, NAME, ODD, REDACTED, STATE, Keys
 from otel_zdr.collector.ordinary import clean_ordinary
 from otel_zdr.collector.ottl import all_of, any_of, expression, match, text, texts, unless, words
 from otel_zdr.collector.who import Who, decide_item, note_mixed, shared_is_clean
@@ -57,11 +57,11 @@ def trace_groups(plan: Plan) -> list[Group]:
         *_reset(plan, "span"),
         *_decision(plan, "span", own[1:]),
         _when(plan, "spanevent", "span", _ordinary_event(plan)),
-        _odd("spanevent", _pruned("spanevent", plan), silent=True),
         _odd("spanevent", _span_event(plan)),
+        *_json("spanevent"),
         _when(plan, "span", "span", _ordinary_span(plan)),
-        _odd("span", _pruned("span", plan), silent=True),
         _odd("span", _span(plan)),
+        *_json("span"),
         Group("span", tuple(_name(plan)), (f'span.attributes["{NAME}"] == true',)),
         *_shared(plan, always=False),
     ]
@@ -72,8 +72,8 @@ def log_groups(plan: Plan) -> list[Group]:
         *_reset(plan, "log"),
         *_decision(plan, "log", ("scope.attributes", "resource.attributes")),
         _when(plan, "log", "log", _log(plan)),
-        _odd("log", _pruned("log", plan), silent=True),
         _odd("log", _log_attributes(plan)),
+        *_json("log"),
         *_shared(plan, always=False),
     ]
 
@@ -118,12 +118,18 @@ def _when(plan: Plan, context: str, item: str, statements: Iterable[str], silent
     return Group(context, tuple(statements), conditions, silent)
 
 
-def _odd(context: str, statements: Iterable[str], silent: bool = False) -> Group:
-    return Group(context, tuple(statements), (f'{context}.attributes["{ODD}"] == true',), silent)
+def _odd(context: str, statements: Iterable[str]) -> Group:
+    return Group(context, tuple(statements), (f'{context}.attributes["{ODD}"] == true',))
 
 
-def _pruned(context: str, plan: Plan) -> Iterator[str]:
-    yield from json_values.prune_json(f"{context}.attributes", f"{context}.cache", plan.keys)
+def _json(context: str) -> list[Group]:
+    """JSON that was set aside is pruned where a failure writes nothing, and then goes in any case."""
+    target, cache = f"{context}.attributes", f"{context}.cache"
+    given = (f'{target}["{JSON}"] != nil',)
+    return [
+        Group(context, tuple(json_values.prune_json(target, cache)), given, silent=True),
+        Group(context, tuple(put_pruned(target, cache)), given),
+    ]
 
 
 def _frames(attributes: str, cache: str) -> Iterator[str]:
@@ -143,7 +149,9 @@ def _put_frames(attributes: str, cache: str) -> str:
 
 def _ordinary_span(plan: Plan) -> Iterator[str]:
     target, cache = "span.attributes", "span.cache"
-    yield from clean_ordinary(target, cache, plan.keys, _SERVER, plan.trust_sdk_marks)
+    yield from clean_ordinary(
+        target, cache, plan.keys, _SERVER, trusted=plan.trust_sdk_marks, decided=not plan.who.everything
+    )
     yield 'set(span.status.message, "") where span.status.message != ""'
     given = 'span.trace_state != ""'
     sampling = f'{cache}["ot"]'
@@ -214,7 +222,9 @@ def _log(plan: Plan) -> Iterator[str]:
     yield names.event_name("log.event_name", plan.who.keep_names, "", trusted)
     level = match("log.severity_text", f"^(?i:{words(naming._LEVELS)})[234]*$")
     yield f'set(log.severity_text, "") where log.severity_text != "" and not {level}'
-    yield from clean_ordinary(target, cache, plan.keys, trusted=plan.trust_sdk_marks)
+    yield from clean_ordinary(
+        target, cache, plan.keys, trusted=plan.trust_sdk_marks, decided=not plan.who.everything
+    )
     yield f'set({target}["{REDACTED}"], true) where {cache}["odd"] == nil'
 
 
@@ -228,7 +238,9 @@ def _log_attributes(plan: Plan) -> Iterator[str]:
 
 def _ordinary_point(plan: Plan) -> Iterator[str]:
     target, cache = "datapoint.attributes", "datapoint.cache"
-    yield from clean_ordinary(target, cache, _measured(plan), _SERVER_INSTRUMENT)
+    yield from clean_ordinary(
+        target, cache, _measured(plan), _SERVER_INSTRUMENT, decided=not plan.who.everything
+    )
     yield f'set(metric.metadata["{STATE}"], true)'
     if not plan.who.everything:
         unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
@@ -245,7 +257,7 @@ def _measured(plan: Plan) -> Keys:
 
 def _data_point(plan: Plan) -> Iterator[str]:
     target, cache = "datapoint.attributes", "datapoint.cache"
-    yield from clean_odd(target, cache, _measured(plan), _SERVER_INSTRUMENT)
+    yield from clean_odd(target, cache, _measured(plan), _SERVER_INSTRUMENT, json=False)
     own = f'{cache}["own"]'
     yield f'set({own}, {cache}["raw"])'
     yield f"keep_keys({own}, {texts(evidence.METRIC_ATTRIBUTES)})"
@@ -274,23 +286,24 @@ def _token(path: str, more: str = "") -> str:
 
 
 def _shared(plan: Plan, always: bool) -> list[Group]:
-    schema = expression(redactor._SCHEMA_URL)
-    groups = []
-    for context in ("scope", "resource"):
-        attributes = f"{context}.attributes"
-        statements = [
-            *clean_shared(attributes, f"{context}.cache", plan.keys),
-            f'set({context}.schema_url, "") where {context}.schema_url != "" and'
-            f" {unless(all_of(f'Len({context}.schema_url) <= 64', match(f'{context}.schema_url', f'^{schema}$')))}",
-        ]
-        if context == "scope":
-            statements.append(names.scope_name(plan.who.keep_names))
-            statements.append(
-                f'set(scope.version, "") where scope.version != "" and not ({_token("scope.version")})'
-            )
-        conditions = () if always or plan.who.everything else (shared_is_clean(attributes),)
-        groups.append(Group(context, tuple(statements), conditions))
-    if not plan.who.everything and not always:
+    """Scope and resource, in one walk over the scopes: a resource without any holds no item and goes."""
+    everybody = always or plan.who.everything
+    maps = {
+        f"{context}.attributes": "true" if everybody else shared_is_clean(f"{context}.attributes")
+        for context in ("scope", "resource")
+    }
+    statements = [*clean_shared(maps, "scope.cache", plan.keys)]
+    url = expression(redactor._SCHEMA_URL)
+    for context, condition in zip(("scope", "resource"), maps.values(), strict=True):
+        path = f"{context}.schema_url"
+        known = all_of(f"Len({path}) <= 64", match(path, f"^{url}$"))
+        statements.append(f'set({path}, "") where {condition} and {path} != "" and {unless(known)}')
+    condition = maps["scope.attributes"]
+    statements.append(f"{names.scope_name(plan.who.keep_names)} and {condition}")
+    version = f'scope.version != "" and not ({_token("scope.version")})'
+    statements.append(f'set(scope.version, "") where {version} and {condition}')
+    groups = [Group("scope", tuple(statements))]
+    if not everybody:
         groups += [
             Group(context, tuple(_forget(f"{context}.attributes"))) for context in ("scope", "resource")
         ]

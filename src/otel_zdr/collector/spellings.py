@@ -21,14 +21,9 @@ def _some(found: frozenset[str]) -> str:
 
 
 _F = _some(v._FIGURE_WORDS)
-_K = _some(_known)
-_TAIL = f"(?:_{_F})*$"
-_LEAD = f"^(?:{_some(v._REGISTERED)}_)?(?:{_NEW}_){{0,2}}"
-
-
-def _prefix(known: frozenset[str] = frozenset()) -> str:
-    """All words known; of the first two (after ``com`` and the like) any may be a new name."""
-    return f"{_LEAD}(?:{_some(_known | known)}_)*" if known else f"{_LEAD}(?:{_K}_)*"
+_K = _some(_known | v._MODEL_WORDS)
+#: Of the first two words (after ``com`` and the like) any may be a new name, where that is marked with a plus.
+_LEAD = f"(?:[+](?:{_some(v._REGISTERED)}_)?(?:{_NEW}_){{0,2}})?"
 
 
 def _within(*kinds: str) -> str:
@@ -39,7 +34,6 @@ def _within(*kinds: str) -> str:
     return f"(?:^|_)(?:{one}_(?:.*_)?{other}|{other}_(?:.*_)?{one})(?:_|$)"
 
 
-_FIGURE = f"{_prefix()}{_F}{_TAIL}"
 _PLAIN_FIGURE = "|".join(
     (
         _within(_some(v._UNITS)),
@@ -50,11 +44,32 @@ _PLAIN_FIGURE = "|".join(
     )
 )
 _LOOSE_FIGURE = _within(_some(v._LOOSE_UNITS | v._LENGTHS))
-_LOOSE_CONTEXT = f"^(?:{_K}(?:_|$))+$|" + _within(_some(v._COMPANIONS))
+_COMPANIONS = _within(_some(v._COMPANIONS))
 #: What makes a figure stands among the last words, which are all of figures.
 _HINT = (
     f"(?:^|_){_some(v._UNITS | v._COUNTABLE | v._LOOSE_UNITS | v._TIMES | v._LENGTHS | {'time'})}(?:_{_F})*$"
 )
+
+
+_FIGURE = f"{_F}(?:_{_F})*"
+
+
+def _of_known_words(name: str, last: str, new: str) -> str:
+    """Whether ``name`` is made of words of known keys and ends in ``last``.
+
+    ``new``: the condition under which it may begin with a new name. The known words are many, so they are
+    written once, and the condition puts the mark before the name.
+    """
+    lead = f'When(() => {new}, "+", "")'
+    return match(f'Concat([{lead}, ToSnakeCase({name})], "")', f"^{_LEAD}(?:{_K}_)*(?:{last})$")
+
+
+def _is_a_figure(snake: str) -> str:
+    return all_of(match(snake, _HINT), any_of(match(snake, _PLAIN_FIGURE), match(snake, _LOOSE_FIGURE)))
+
+
+def _well_formed(name: str) -> str:
+    return all_of(match(name, f"^{_KEY}$"), f"not {match(name, _INDEX)}")
 
 
 def figure(name: str) -> str:
@@ -62,17 +77,14 @@ def figure(name: str) -> str:
     snake = f"ToSnakeCase({name})"
     return all_of(
         f"Len({name}) <= 128",
-        match(snake, _HINT),
-        any_of(
-            match(snake, _PLAIN_FIGURE), all_of(match(snake, _LOOSE_FIGURE), match(snake, _LOOSE_CONTEXT))
-        ),
-        match(name, f"^{_KEY}$"),
-        f"not {match(name, _INDEX)}",
-        match(snake, _FIGURE),
+        _is_a_figure(snake),
+        _well_formed(name),
+        # Units that other things have too need company, or known words only.
+        _of_known_words(name, _FIGURE, any_of(match(snake, _PLAIN_FIGURE), match(snake, _COMPANIONS))),
     )
 
 
-_OPERATIONAL = f"^(?:{_K}_)*{_some(catalogue._OPERATIONAL)}$"
+_OPERATIONAL = f"^(?:{_some(_known)}_)*{_some(catalogue._OPERATIONAL)}$"
 
 
 def operational(name: str) -> str:
@@ -80,7 +92,9 @@ def operational(name: str) -> str:
     return match(f"ToSnakeCase({name})", _OPERATIONAL)
 
 
-_LAST = "(?:^|_)(?:models?|name|id|ids|reasons?|tier|fingerprint|provider|version|environment)$"
+_LAST = (
+    "(?:^|_)(?:models?|name|id|ids|reasons?|service_tier|system_fingerprint|provider|version|environment)$"
+)
 _REFERENCE = (
     f"(?:{_some(v._REFERENCE_WORDS)}_)*?(?:{_some(v._STRONG_REFERENCES)}|(?:call|use)_(?:.*_)?(?:tool|function)"
     f"|(?:tool|function)_(?:.*_)?(?:call|use))_(?:{_some(v._REFERENCE_WORDS)}_)*ids?"
@@ -88,28 +102,35 @@ _REFERENCE = (
 _PROVIDED = (
     f"(?:^|_){_some(v._PROVIDED)}_(?:.*_)?provider(?:_name)?$|(?:^|_)provider_{_some(v._PROVIDED)}_name$"
 )
-_MODEL = f"{_prefix(v._MODEL_WORDS)}(?:model|model_(?:name|id|version))$"
 _NAMED = (
-    f"{_prefix()}(?:{_REFERENCE}|{_some(v._NAMED)}_name|service_tier|system_fingerprint|environment"
-    "|provider(?:_name)?|(?:finish|stop)_reasons?)$"
+    f"{_REFERENCE}|model(?:_(?:name|id|version))?|{_some(v._NAMED)}_name|service_tier|system_fingerprint|environment"
+    "|provider(?:_name)?|(?:finish|stop)_reasons?"
 )
 
 
-def named(key: str) -> str:
-    """Whether ``key`` names a model, a reference or a short name by its words: its value is a token."""
+def may_be_spelt(key: str) -> str:
+    """The quick look at the last words of ``key``."""
     snake = f"ToSnakeCase({key})"
-    return all_of(
-        match(snake, _LAST),
-        any_of(
-            match(snake, _MODEL),
-            all_of(
-                match(snake, _NAMED),
-                any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED)),
-            ),
-        ),
-        match(key, f"^{_KEY}$"),
-        f"not {match(key, _INDEX)}",
-    )
+    return any_of(match(snake, _HINT), match(snake, _LAST))
+
+
+def is_spelt(key: str) -> str:
+    """Whether ``key`` is made of known words and ends in those of a figure or a name."""
+    snake = f"ToSnakeCase({key})"
+    new = any_of(f"not {match(snake, _HINT)}", match(snake, _PLAIN_FIGURE), match(snake, _COMPANIONS))
+    return all_of(_well_formed(key), _of_known_words(key, f"{_FIGURE}|{_NAMED}", new))
+
+
+def tells_a_figure(key: str) -> str:
+    """Whether a key that is spelt in known words is one of usage or timing."""
+    return all_of(f"Len({key}) <= 128", _is_a_figure(f"ToSnakeCase({key})"))
+
+
+def tells_a_name(key: str) -> str:
+    """Whether a key that is spelt in known words names a model, a reference or a short name."""
+    snake = f"ToSnakeCase({key})"
+    provided = any_of(f"not {match(snake, '_provider(?:_name)?$')}", match(snake, _PROVIDED))
+    return all_of(match(snake, _LAST), provided)
 
 
 _FIGURE_PREFIXES = sorted(

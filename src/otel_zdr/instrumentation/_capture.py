@@ -103,5 +103,5 @@ def content_wanted(product: str, context: Context | None = None) -> bool:
 
 def gated(span: Any) -> bool:
     """Whether the gate follows `span`: then it makes exception events of frames alone where they must be."""
-    module = sys.modules.get("otel_zdr.sdk.span")
+    module = sys.modules.get("otel_zdr.sdk.span.state")
     return module is not None and module.STATE in getattr(span, "__dict__", ())

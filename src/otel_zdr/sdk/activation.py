@@ -91,10 +91,10 @@ def _on_policy_change(_old: Policy, _new: Policy) -> None:
     with _lock:
         changed = _keep_up()
     if changed:
-        from otel_zdr.sdk import span
+        from otel_zdr.sdk.span import adoption
 
-        for item in span.open_spans():
-            span.decide_anew(item)
+        for item in adoption.open_spans():
+            adoption.decide_anew(item)
 
 
 def _keep_up() -> bool:
@@ -113,10 +113,11 @@ def _keep_up() -> bool:
 def _after(settings: Settings) -> None:
     """What goes with the gate and must not keep it from closing the choke points."""
     global _fork_hooked
-    from otel_zdr.sdk import bypass, given_names, handlers, loggers, span
+    from otel_zdr.sdk import bypass, given_names, handlers, loggers
+    from otel_zdr.sdk.span import adoption
 
-    for item in span.open_spans():
-        span.adopt_safely(item)
+    for item in adoption.open_spans():
+        adoption.adopt_safely(item)
     for step in (evidence.register, bypass.install, loggers.install, given_names.install, handlers.install):
         try:
             step()

@@ -165,7 +165,7 @@ def _is_allowed_for(span_id: object) -> bool:
     ids = {int(text, base) for base in (10, 16) if _is_number(text, base)}
     if trace_api.get_current_span().get_span_context().span_id in ids:
         return True
-    from otel_zdr.sdk.span import open_spans
+    from otel_zdr.sdk.span.adoption import open_spans
 
     for item in open_spans():
         context = item.get_span_context()

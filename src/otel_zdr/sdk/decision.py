@@ -36,7 +36,7 @@ def content_allowed(context: Context | None = None) -> bool:
             return facts is None or not facts.forced
         workspaces, _ = identity.ambient_of(context)
         _caller, hints = identity.from_baggage(holding, context)
-        from otel_zdr.sdk.span import state_of
+        from otel_zdr.sdk.span.state import state_of
 
         above = state_of(span)
         if above is not None:
@@ -100,7 +100,7 @@ def tighten(span: Any, workspaces: Iterable[object]) -> None:
     They never identify: a hint that is not under ZDR changes nothing. Never raises.
     """
     try:
-        from otel_zdr.sdk.span import state_of
+        from otel_zdr.sdk.span.state import state_of
 
         state = state_of(span)
         if state is None:

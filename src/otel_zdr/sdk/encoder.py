@@ -19,7 +19,11 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import Status
 
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
-from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared, span
+from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared
+from otel_zdr.sdk.span.cleaning import bare_context
+from otel_zdr.sdk.span.copying import cleaned_copy
+from otel_zdr.sdk.span.passed import has_passed
+from otel_zdr.sdk.span.state import SpanState
 from otel_zdr.sdk.storage import RedactingAttributes
 from otel_zdr.workspaces import NOBODY
 
@@ -36,7 +40,7 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
         clean = []
         for item in sdk_spans:
             try:
-                passed = span.has_passed(item)
+                passed = has_passed(item)
             except Exception as error:
                 failure.note("encoder", error)
                 passed = False
@@ -70,14 +74,14 @@ def patched_encode_attributes(original: Callable[..., list[Any]]) -> Callable[..
 
 def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:
     try:
-        state = span.SpanState(holding, None, None)
+        state = SpanState(holding, None, None)
         facts = state.facts = shared.facts_of(holding, item.resource)
         named, _ = identity.named_by(holding, item.attributes, NOBODY)
         if not identity.final(holding, identity.verdict(holding, named, NOBODY, facts)):
             return item  # type: ignore[no-any-return]
         state.workspaces = named
         state.redactor = holding.redactor_for(named)
-        return span.cleaned_copy(item, state)
+        return cleaned_copy(item, state)
     except Exception as error:
         failure.note("span", error)
         return _span_skeleton(holding, item)
@@ -91,8 +95,8 @@ def _span_skeleton(holding: gate.Gate, item: Any) -> ReadableSpan:
     kind = item.kind if isinstance(item.kind, SpanKind) else SpanKind.INTERNAL
     return ReadableSpan(
         name=kind.name.lower(),
-        context=span._bare(item.context),
-        parent=span._bare(item.parent) if item.parent is not None else None,
+        context=bare_context(item.context),
+        parent=bare_context(item.parent) if item.parent is not None else None,
         resource=shared.bare_resource(holding, item.resource),
         attributes=attributes,
         events=BoundedList(0),

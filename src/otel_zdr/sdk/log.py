@@ -31,7 +31,7 @@ from otel_zdr.sdk import (
     patches,
     shared,
 )
-from otel_zdr.sdk.span import state_of
+from otel_zdr.sdk.span.state import state_of
 from otel_zdr.sdk.state import ItemState
 from otel_zdr.sdk.storage import (
     RedactingAttributes,

@@ -1,4 +1,4 @@
-"""Making a log record whose storage is the gate's: as :mod:`otel_zdr.sdk.making` does for spans.
+"""Making a log record whose storage is the gate's: as :mod:`otel_zdr.sdk.span.making` does for spans.
 
 Apart from it: a signal's modules import that signal of the SDK only, as any may be half imported.
 """
@@ -11,7 +11,7 @@ from opentelemetry._logs import LogRecord
 from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 from otel_zdr.catalogue.words import word_set
-from otel_zdr.sdk.known_code import names_of
+from otel_zdr.sdk.signatures import names_of
 
 _NAMES_OF_RECORD = word_set(
     "attributes body context event_name exception get_current get_current_span get_span_context"

@@ -21,7 +21,7 @@ from otel_zdr.catalogue import CONTENT_CLASSES, METADATA_CLASSES
 from otel_zdr.policy import evidence as shapes
 from otel_zdr.sdk import evidence, failure, gate, identity, patches, shared
 from otel_zdr.sdk.gate import say
-from otel_zdr.sdk.span import state_of
+from otel_zdr.sdk.span.state import state_of
 from otel_zdr.sdk.state import everyone_of
 from otel_zdr.workspaces import NOBODY
 

@@ -17,22 +17,16 @@ import contextlib
 import copy
 import os
 import threading
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
-from time import time_ns
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event
-from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext
 
 from otel_zdr.redaction import REMOVED
 from otel_zdr.redaction.shaping import plain_text
 from otel_zdr.sdk import eligibility, failure
-from otel_zdr.sdk.identity import UNDER_ZDR
 
 if TYPE_CHECKING:
-    from otel_zdr.sdk.span import SpanState
     from otel_zdr.sdk.state import ItemState
 
 _store = BoundedAttributes.__setitem__
@@ -98,10 +92,6 @@ def is_plain_tuple(values: tuple[Any, ...]) -> bool:
 _KNOWN_ATTRIBUTES = vars(BoundedAttributes(None, None, immutable=True)).keys() == {
     "_dict", "_immutable", "_lock", "dropped", "max_value_len", "maxlen",
 }  # fmt: skip
-
-
-_KNOWN_EVENT = vars(Event("", None, 1)).keys() == {"_attributes", "_name", "_timestamp"}
-_KNOWN_LINK = vars(Link(INVALID_SPAN_CONTEXT)).keys() == {"_attributes", "_context"}
 #: Whether storages can be made here without the SDK's constructors.
 ARE_KNOWN = _KNOWN_ATTRIBUTES
 
@@ -363,7 +353,7 @@ class WatchingAttributes(BoundedAttributes):
             self[key] = value
 
 
-# --- events and links ----------------------------------------------------------------------------
+# --- attributes of events and links ------------------------------------------------------------------------
 
 
 class _NoValues(StoredValues):
@@ -389,141 +379,8 @@ NO_ATTRIBUTES = _made(None, None, {}, None, True)
 NO_ATTRIBUTES._dict = _NoValues()
 
 
-def _are_intact(attributes: Any) -> bool:
+def are_intact(attributes: Any) -> bool:
     """Whether nobody wrote past the gate into these attributes, or put others in their place."""
     if attributes is NO_ATTRIBUTES:
         return not attributes._dict
     return type(attributes) is RedactingAttributes and type(attributes._dict) is StoredValues
-
-
-class CleanEvent(Event):
-    """An event the gate made; carries the raw one only until it is stored."""
-
-    raw: Event | None = None
-
-    def __init__(self, name: str, attributes: RedactingAttributes, timestamp: int | None = None) -> None:
-        if _KNOWN_EVENT:
-            self._name = name
-            self._timestamp = time_ns() if timestamp is None else timestamp
-            self._attributes = attributes
-        else:
-            Event.__init__(self, name, attributes, timestamp)
-        self.given = name
-
-    def is_intact(self) -> bool:
-        """Whether its parts are those the gate gave it: vendors replace them in place."""
-        return self._name is self.given and _are_intact(self._attributes)
-
-
-class CleanLink(Link):
-    """A link the gate made; carries the raw one only until it is stored."""
-
-    raw: Link | None = None
-
-    def __init__(self, context: SpanContext, attributes: RedactingAttributes) -> None:
-        if _KNOWN_LINK:
-            self._context = context
-            self._attributes = attributes
-        else:
-            Link.__init__(self, context, attributes)
-        self.given = context
-
-    def is_intact(self) -> bool:
-        """Whether its parts are those the gate gave it."""
-        return self._context is self.given and _are_intact(self._attributes)
-
-
-class RedactingList(BoundedList[Any]):
-    """Events or links of a span that is, or may be, under ZDR."""
-
-    #: How many there may be.
-    maxlen: int | None
-    #: The class of what the gate made.
-    made: type[CleanEvent] | type[CleanLink]
-    #: Of the span that is written; None once it has ended, and nothing can be written any more.
-    state: SpanState | None = None
-    #: Where raw elements wait while the span is undecided.
-    shadow: BoundedList[Any] | None = None
-
-    def __init__(
-        self, state: SpanState, made: type[CleanEvent] | type[CleanLink], maxlen: int | None
-    ) -> None:
-        # Not a deque, as the SDK has it: one that is empty takes more room than all that is kept of a span.
-        self._dq: Any = []
-        self._lock = _new_lock()
-        self.dropped = 0
-        self.maxlen = maxlen
-        self.made = made
-        self.state = state
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._dq}, maxlen={self.maxlen})"
-
-    def append(self, item: Any) -> None:
-        state = self.state
-        if state is None:
-            return
-        try:
-            if type(item) is self.made and state.verdict == UNDER_ZDR:
-                if item.raw is not None:
-                    item.raw = None
-                self.put(item)
-                return
-            if self.shadow is not None:
-                raw = item.raw if type(item) is self.made else item
-                if raw is not None:
-                    self.shadow.append(raw)
-            clean: Any = state.clean_event(item) if self.made is CleanEvent else state.clean_link(item)
-            if clean is not None:
-                self.put(clean)
-        except Exception as error:
-            failure.note(state.signal, error)
-            state.failed = True
-
-    def put(self, clean: CleanEvent | CleanLink) -> None:
-        """Store a clean element; a full list loses its oldest."""
-        with self._lock:
-            stored = self._dq
-            if self.maxlen is not None and len(stored) >= self.maxlen:
-                self.dropped += 1
-                if not stored:
-                    return
-                del stored[0]
-            stored.append(clean)
-
-    def extend(self, seq: Iterable[Any]) -> None:
-        for item in seq:
-            self.append(item)
-
-    def settled(self) -> Sequence[Any]:
-        """What exporters get: as small as it can be."""
-        return self if self.dropped else Settled(self._dq)
-
-
-class Settled(tuple[Any, ...]):
-    """Events or links of an ended span, of which none was dropped."""
-
-    __slots__ = ()
-    dropped = 0
-
-    @property
-    def _dq(self) -> list[Any]:
-        """Where vendors write in the SDK's own; here it is lost."""
-        return list(self)
-
-
-class NothingStored(RedactingList):
-    """The events and links of a skeleton: none, whatever is written later."""
-
-    def __init__(self) -> None:
-        # Made of as little as can be.
-        self._dq: Any = []
-        self._lock = threading.Lock()
-        self.dropped = 0
-        self.maxlen = 0
-
-    def append(self, item: Any) -> None:
-        return None
-
-    def settled(self) -> Sequence[Any]:
-        return self

@@ -1,7 +1,7 @@
-"""Making a span whose storages are the gate's, in the place of the SDK's own constructor.
+"""Making spans whose storages are the gate's, in the place of the SDK's own constructors.
 
-That constructor makes storages which would have to be replaced, and looks at each value once more. As long as
-it, and what it calls, is what is known here, what it sets is set directly; any other is called.
+Those make storages which would have to be replaced, and look at each value once more. As long as they, and what
+they call, are what is known here, what they set is set directly; any other is called.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, _Span
 from opentelemetry.trace.status import Status, StatusCode
 
 from otel_zdr.catalogue.words import word_set
-from otel_zdr.sdk import storage
-from otel_zdr.sdk.known_code import names_of
+from otel_zdr.sdk.signatures import names_of
+from otel_zdr.sdk.storage import ARE_KNOWN
 
 # All that the constructors of SDK 1.40 to 1.45 call and set.
 _NAMES_OF_SPAN = word_set(
@@ -41,7 +41,7 @@ def is_known(constructor: Any) -> bool:
     return (
         names_of(constructor) == _NAMES_OF_SPAN
         and names_of(_init_of_readable) == _NAMES_OF_READABLE
-        and storage.ARE_KNOWN
+        and ARE_KNOWN
     )
 
 
