@@ -103,6 +103,29 @@ def test_a_token_without_a_letter_is_no_model_under_a_key_that_only_its_words_sp
     assert clean({"gen_ai.request.model": "2026010203"}) == {"gen_ai.request.model": "2026010203"}
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("acme.request.latency_us", 30_000_000),
+        ("acme.usage.total_cost_micros", 450_000),
+        ("acme.request.duration_ns", 86_400 * 10**9),  # a day
+        ("acme.llm.latency_ns", 3.6e12),
+        ("acme.time_to_first_token_ns", 1_250_000_000),
+        ("acme.first_token_time", 1_780_000_000.25),  # since 1970, in seconds
+        ("acme.first_token_time", 1_780_000_000_250),  # in milliseconds
+        ("acme.first_token_time", 1_780_000_000_250_000),
+        ("acme.first_token_time", 1_780_000_000_250_000_000),
+        ("acme.usage.total_cost", 99_999_999_999),  # in millionths
+        ("acme.usage.total_tokens", 999_999_999),
+        ("acme.usage.total_tokens", "12345"),
+        ("usage", {"total_tokens": 12345, "time_to_first_token_ns": 1_250_000_000}),
+        ("llm.usage", '{"total_tokens":12345,"total_cost":99999999999}'),
+    ],
+)
+def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: object) -> None:
+    assert clean({key: value}) == {key: value}
+
+
 def test_parameters_are_small_numbers_and_flags_and_never_text() -> None:
     fit = {"settings.temperature": 0.7, "ai.settings.maxRetries": 2, "haystack.async": True}
     assert clean(fit) == fit

@@ -16,7 +16,7 @@ NUMBER = "number"  # int within 64 bits or float
 USAGE = "usage"  # number, decimal text, or JSON pruned in the context of usage
 COUNT = "count"  # as USAGE, but no number from a thousand million on
 FIGURE = "figure"  # as USAGE, but no number from a million million on
-ELAPSED = "elapsed"  # a number below a day in nanoseconds
+ELAPSED = "elapsed"  # a number below a day in nanoseconds, or a time since 1970 in micro- or nanoseconds
 SMALL = "small"  # a number below a thousand million, or a bool
 TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
 BOOL = "bool"
@@ -42,6 +42,8 @@ MAX_DEPTH = 32
 MAX_COUNT = 10**9
 MAX_FIGURE = 10**12
 MAX_ELAPSED = 10**14
+#: From 2017 to 2038 in microseconds, which no card begins with, and in nanoseconds, which are longer than one.
+EPOCHS = ((1_483_228_800 * 10**6, 2**31 * 10**6), (1_483_228_800 * 10**9, 2**31 * 10**9))
 
 TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
 # Patterns of rarer values: compiled when first used (`compiled`), for the sake of start-up.

@@ -35,7 +35,8 @@ _FIGURE_WORDS = word_set(
     " processing inference ttft ttfb ttlt itl tpot tps rate throughput elapsed ephemeral m h s 1 5"
     " metadata aggregated system fingerprint reads input output other new sent received read model"
     " session turn operation step steps internal external end e 2 processed synthesized spoken"
-    " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated"
+    " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated us micros"
+    " microseconds nanos nanoseconds cents"
 )
 _COUNTABLE = word_set("token character char")
 COUNTED = word_set("token tokens toks character characters chars char")
@@ -43,7 +44,9 @@ _COUNTING = word_set("count counts usage used details detail cost costs num numb
 _UNITS = word_set("tokens toks characters chars")
 _LOOSE_UNITS = word_set("usage credits cost costs")
 _TIMES = word_set("latency latencies ttft ttfb ttfa ttlt itl tpot tps elapsed")
-_LENGTHS = word_set("delay duration durations seconds secs sec ms millis milliseconds minutes")
+_LENGTHS = word_set(
+    "delay duration durations seconds secs sec ms us ns millis milliseconds microseconds nanoseconds minutes"
+)
 _MEDIA = word_set("audio speech video voice")
 #: Words that tie a loose unit to the use of a model.
 _COMPANIONS = word_set(
@@ -141,6 +144,13 @@ def figure_class(words: list[str], companions: bool = False) -> str | None:
 def usage_rule(words: list[str]) -> Rule:
     """The rule for a figure of usage that nobody listed: what is counted has another bound than what is paid."""
     return _FIGURE if COUNTED.isdisjoint(words) else _COUNT
+
+
+def bound_of(words: list[str]) -> int:
+    """Below which a figure in a structure of usage stays: times there are no longer than what is paid is large."""
+    if COUNTED.isdisjoint(words) or figure_class(words) == "timing":
+        return shapes.MAX_FIGURE
+    return shapes.MAX_COUNT
 
 
 def _new_name(key: str) -> set[str]:

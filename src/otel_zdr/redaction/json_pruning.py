@@ -414,7 +414,7 @@ def _bound_of(key: str, context: str) -> float:
             return _ANY_INTEGER
         return shapes.MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
     # Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
-    bound = shapes.MAX_FIGURE if vocabulary.COUNTED.isdisjoint(words) else shapes.MAX_COUNT
+    bound = vocabulary.bound_of(words)
     if context in (USAGE, _WITHIN):
         return bound
     if context == _METRICS:

@@ -106,9 +106,8 @@ class Redactor:
             if not rule.keep:
                 drops[key] = rule.content_class
             else:
-                shape = shaping.shape_of(key, rule)
-                keeps[key] = _MASKS.get(shape, _SHAPED)
-                self._shapers[key] = shaping.SHAPERS[shape]
+                keeps[key] = _MASKS.get(rule.shape, _SHAPED)
+                self._shapers[key] = shaping.SHAPERS[rule.shape]
         kept_by_servers = {key: bits for key, bits in keeps.items() if key not in of_callers}
         return (keeps, drops), (kept_by_servers, {**drops, **of_callers})
 
@@ -314,7 +313,7 @@ class Redactor:
         if rule is None:
             count(removed, _OVER_SHAPE)
             return REMOVED
-        shaped = shaping.SHAPERS[shaping.shape_of(key, rule)](value)
+        shaped = shaping.SHAPERS[rule.shape](value)
         if shaped is REMOVED:
             count(
                 removed,
@@ -536,7 +535,7 @@ class Redactor:
                 plain = (rule.content_class == "usage" and shaping.is_number(value)) or (
                     rule.content_class == "model" and type(value) is str and shaping.is_token(value)
                 )
-                if plain and shaping.SHAPERS[shaping.shape_of(key, rule)](value) is value:
+                if plain and shaping.SHAPERS[rule.shape](value) is value:
                     clean[key] = value
         except Exception:
             pass

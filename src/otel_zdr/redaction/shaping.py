@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from otel_zdr.catalogue import shapes
-from otel_zdr.catalogue.rule import Rule
 from otel_zdr.redaction import json_pruning
 from otel_zdr.redaction.removed import REMOVED
 
@@ -49,7 +48,11 @@ def number(value: object) -> object:
 
 
 def elapsed(value: object) -> object:
-    return value if is_number(value) and _is_below(value, shapes.MAX_ELAPSED) else REMOVED
+    if not is_number(value):
+        return REMOVED
+    if _is_below(value, shapes.MAX_ELAPSED):
+        return value
+    return value if any(first <= value < last for first, last in shapes.EPOCHS) else REMOVED  # type: ignore[operator]
 
 
 def small(value: object) -> object:
@@ -249,21 +252,6 @@ SHAPERS: dict[str, Shaper] = {
 STRUCTURED = frozenset(
     {shapes.USAGE, shapes.COUNT, shapes.FIGURE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS}
 )
-
-_OF_BARE_WORDS = {
-    ("usage", shapes.USAGE): shapes.COUNT,
-    ("model", shapes.TOKEN): shapes.MODEL,
-    ("other_metadata", shapes.NUMBER): shapes.SMALL,
-}
-
-
-def shape_of(key: str, rule: Rule) -> str:
-    """The shape that a value has to fit.
-
-    A key of one word (``usage``, ``model``) is anybody's, also where a source lists it: its values are bounded
-    as those of keys that nobody listed.
-    """
-    return rule.shape if "." in key else _OF_BARE_WORDS.get((rule.content_class, rule.shape), rule.shape)
 
 
 def is_mapping(value: object) -> bool:
