@@ -82,6 +82,9 @@ _TEXTS = {
     ),
 }
 _FLAGS = rf"^(?:u[0-9]\.{words(p._FLAGS)}|p[0-9]\.{words(p._PARAMETER_NUMBERS)})$"
+#: Figures that count neither tokens nor characters though one of the words stands in their path.
+_TIME = "_time_to_first_"
+_UNBOUND = rf"^p|\.{words(p._NUMBERS_BESIDE_USAGE)}$"
 _PARAMETER = rf"^p[0-9]\.{words(p._PARAMETER_NUMBERS)}$"
 
 
@@ -95,8 +98,13 @@ def _leaf(letters: Iterable[str]) -> str:
         if _NUMBERS[letter]
     ]
     told = "|".join(_TEXTS[letter] for letter in letters)
+    counted = match(snake, f"_{words(vocabulary.COUNTED)}(?:_|$)")
+    large = all_of(values.below("v", shapes.MAX_FIGURE), any_of(f"not {counted}", match(snake, _TIME)))
+    sized = any_of(
+        values.below("v", shapes.MAX_COUNT), large, all_of(values.number("v"), match("k", _UNBOUND))
+    )
     return any_of(
-        all_of(values.number("v"), "Len(k) <= 255", any_of(*numbers)),
+        all_of(sized, "Len(k) <= 255", any_of(*numbers)),
         all_of(
             "IsString(v)",
             "Len(v) <= 128",
