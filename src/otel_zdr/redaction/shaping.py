@@ -194,13 +194,14 @@ def usage(value: object) -> object:
 
 def _usage_below(bound: int) -> Shaper:
     def shape(value: object) -> object:
+        if is_number(value):
+            return value if _is_below(value, bound) else REMOVED
         kept = usage(value)
-        if kept is REMOVED:
-            return REMOVED
         text = plain_text(kept)
         # Numbers inside JSON are bounded where it is pruned.
-        figure = kept if text is None else None if text[0] in "{[" else float(text)
-        return REMOVED if is_number(figure) and not _is_below(figure, bound) else kept
+        if text is not None and text[0] not in "{[" and not _is_below(float(text), bound):
+            return REMOVED
+        return kept
 
     return shape
 
