@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from opentelemetry import baggage, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -68,9 +70,15 @@ def test_the_order_of_the_tables_decides_nothing(
         assert one.is_under_zdr(id_) == other.is_under_zdr(id_)
 
 
-STRICT, FREE = "clinic", "studio"
+STRICT, FREE, ALSO_FREE = "clinic", "studio", "atelier"
 SOURCES = ("resource", "own", "own later", "ambient", "parent", "parent later", "baggage")
-whose = st.fixed_dictionaries({source: st.sampled_from([None, None, FREE, STRICT]) for source in SOURCES})
+#: Baggage names another one: an id that stands there too may have been copied from there, and identifies nobody.
+whose = st.fixed_dictionaries(
+    {
+        source: st.sampled_from([None, None, ALSO_FREE if source == "baggage" else FREE, STRICT])
+        for source in SOURCES
+    }
+)
 
 
 @contextlib.contextmanager
@@ -120,3 +128,29 @@ def test_the_strictest_of_all_who_name_an_item_wins(named: dict[str, str | None]
     event(f"under ZDR: {under}")
     # In all three places or in none.
     assert found == (0 if under else 3)
+
+
+@pytest.mark.parametrize("header", ["tenant=clinic", "a=b,tenant=%20CLINIC;property=1", "tenant=atelier"])
+def test_the_baggage_of_a_request_tightens_every_signal_and_loosens_none(
+    header: str, pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_ZDR_WORKSPACES", STRICT)
+    monkeypatch.setenv("OTEL_ZDR_BAGGAGE_KEY", "tenant")
+    otel_zdr.install()
+    context = W3CBaggagePropagator().extract({"baggage": header})
+    counter = pipeline.meter_provider.get_meter("test").create_counter("gen_ai.client.token.usage")
+
+    def written(workspace: dict[str, str]) -> list[bool]:
+        """Whether what is written with that baggage arrives, by signal."""
+        text = canary()
+        attributes = {**workspace, "note": text}
+        pipeline.tracer.start_span("x", context, attributes=attributes).end()
+        pipeline.logger.emit(body=text, context=context, attributes=attributes)
+        counter.add(1, attributes, context)
+        pipeline.collect()
+        exporters = (pipeline.span_exporter, pipeline.log_exporter, pipeline.metric_exporter)
+        return [text.encode() in exporter.data for exporter in exporters]
+
+    assert written({"workspace.id": FREE}) == [STRICT not in header.casefold()] * 3
+    # Who is known from nothing but baggage is not known.
+    assert written({}) == [False] * 3
