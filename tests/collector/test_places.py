@@ -323,6 +323,10 @@ def test_values_of_keys_that_nobody_listed_are_bounded_as_in_the_python_tier(
         ("llm.usage", '{"total_tokens":12345,"total_cost":99999999999}'),
         ("llm.usage", f'{{"total_tokens":12345,"input_tokens":{CARD},"total_cost":{CARD}}}'),
         ("llm.usage", '{"total_tokens":12345,"timestamp":1780000000250}'),
+        ("llm.usage", f'{{"total_tokens":12345,"model":"{CARD}"}}'),
+        ("llm.usage", '{"total_tokens":12345,"model":"hosted/gpt-4o-2026-01-02"}'),
+        ("llm.invocation_parameters", f'{{"temperature":0.5,"model":"{CARD}"}}'),
+        ("llm.invocation_parameters", '{"temperature":0.5,"model":"gpt-4o"}'),
     ],
 )
 def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: Any, gateway: Both) -> None:

@@ -48,7 +48,8 @@ _VENDOR_ID = expression(p._VENDOR_ID)
 _RESPONSE_ID = expression(p._RESPONSE_ID)
 _FINISH = f"(?:finish_reason|stop_reason|finishReason|stopReason)={words(p._FINISH)}"
 _TYPE = f"type={words(p._TYPES)}"
-_TIED = f"{words(p._MODEL_KEYS | p._TIED_TEXT)}={values.TOKEN}"
+_MODEL = f"{words(p._MODEL_KEYS)}={values.MODEL}"
+_TIED = f"{_MODEL}|{words(p._TIED_TEXT)}={values.TOKEN}"
 
 #: Paths of numbers in snake case, by letter: all of these have to match.
 _NUMBERS = {
@@ -75,7 +76,9 @@ _TEXTS = {
         rf"(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})"
         rf"|[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}"
     ),
-    _LETTERS[shapes.PARAMETERS]: rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",
+    _LETTERS[shapes.PARAMETERS]: (
+        rf"p[0-9]\.(?:{words(p._PARAMETER_TOKENS - p._MODEL_KEYS)}={values.TOKEN}|{_MODEL})"
+    ),
     _BODY: (
         rf"b[0-9]\.(?:message\.|tool_calls\.{_TEXT_ITEM})*"
         rf"(?:{_FINISH}|id={_VENDOR_ID}|role={words(p._ROLES)}|type=function)"

@@ -13,6 +13,8 @@ from otel_zdr.redaction import json_pruning
 _CHARACTER = "[A-Za-z0-9._:@+-]"
 #: A token; ``//`` never occurs in an id, only in an address.
 TOKEN = f"(?:(?:/?{_CHARACTER})+/?|/)"
+#: A token with a letter in it, or of few characters.
+MODEL = f"(?:{_CHARACTER}{{1,9}}|(?:/?{_CHARACTER})*/?[A-Za-z](?:/?{_CHARACTER})*/?)"
 ROUTE = "(?:(?:/?[A-Za-z0-9._:@+{}<>*-])+/?|/)"
 QUALNAME = f"(?:(?:/?(?:{_CHARACTER}|<(?:locals|lambda|module|genexpr)>))+/?|/)"
 DECIMAL = expression(shapes.DECIMAL_PATTERN)

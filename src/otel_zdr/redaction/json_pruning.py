@@ -442,28 +442,21 @@ def _texts_of(key: str, context: str) -> frozenset[str]:
 
 def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
     """Which other texts in the form of a token stay under a key; None where none does."""
-    if context == PARAMETERS:
-        return _any if key in _PARAMETER_TOKENS else None
     if context in (_WITHIN, _METRICS):
         return None
-    if key == "id":
+    if key == "id" and context != PARAMETERS:
         return is_vendor_id
     if context == _BODY:
-        listed = _listed_shape(key) if "." in key else None
-        if listed == shapes.MODEL:
-            return shapes.may_name_a_model
-        return _any if listed in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR) else None
+        return _TEST_OF_SHAPE.get(_listed_shape(key) or "") if "." in key else None
     if key in _MODEL_KEYS:
         return shapes.may_name_a_model
+    if context == PARAMETERS:
+        return _any if key in _PARAMETER_TOKENS else None
     if key in _TIED_TEXT:
         return _any
     if context == USAGE:
         rule = vocabulary.classify(key, frozenset()) if key != "type" else None
-        if rule is None:
-            return None
-        if rule.shape == shapes.MODEL:
-            return shapes.may_name_a_model
-        return _any if rule.shape in (shapes.TOKEN, shapes.TOKENS) else None
+        return _TEST_OF_SHAPE.get(rule.shape) if rule is not None else None
     return is_vendor_id if key in ("response_id", "request_id", "responseId", "requestId") else None
 
 
@@ -478,3 +471,9 @@ def _stays(rule: _Rule, text: str) -> bool:
 
 def _any(_text: str) -> bool:
     return True
+
+
+_TEST_OF_SHAPE: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys((shapes.TOKEN, shapes.TOKENS, shapes.SCALAR), _any),
+    shapes.MODEL: shapes.may_name_a_model,
+}
