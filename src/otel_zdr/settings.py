@@ -27,10 +27,29 @@ _SERVICE_LINK = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9._:/@+\-]{1,128}")
+_BAGGAGE_KEY = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,256}")
 _HOST = re.compile(
     r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9\-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9\-]*[a-z0-9])?)*)(:\d{1,5})?"
 )
 _MAX_WORKSPACE = 256
+#: What is written by those who take the list of workspaces for a switch.
+_SWITCHES = frozenset(
+    (
+        "all",
+        "any",
+        "disable",
+        "disabled",
+        "enable",
+        "enabled",
+        "false",
+        "no",
+        "null",
+        "off",
+        "on",
+        "true",
+        "yes",
+    )
+)
 
 _CHOICES = {
     "unidentified": ("redact", "retain"),
@@ -90,6 +109,12 @@ class Settings:
             object.__setattr__(self, name, _optional_text(name, getattr(self, name)))
         self._check_workspaces()
         self._check_keys()
+        if self.baggage_key is not None and not _BAGGAGE_KEY.fullmatch(self.baggage_key):
+            _wrong(
+                "baggage_key",
+                self.baggage_key,
+                "the name of one baggage entry: a token of HTTP, without spaces",
+            )
         self._check_names()
         self._check_hosts()
         self._check_files()
@@ -150,6 +175,18 @@ class Settings:
                     )
                 if len(item) > _MAX_WORKSPACE:
                     _wrong("workspaces", f"{item[:16]}…", f"ids of at most {_MAX_WORKSPACE} characters")
+                # Taken for an id, these would match no workspace, and all that is meant would be captured.
+                if item.casefold() in _SWITCHES:
+                    _wrong(
+                        "workspaces", item, "`*` for all workspaces, `none` to turn it off, or a list of ids"
+                    )
+                if not _is_plain_id(item):
+                    _wrong(
+                        "workspaces",
+                        item,
+                        "ids separated by commas, without quotes, `;`, white space and invisible characters"
+                        " (an id with a space belongs in the policy file)",
+                    )
 
     def _check_keys(self) -> None:
         # Imported here: the catalogue is only needed where keys are named.
@@ -161,7 +198,9 @@ class Settings:
                 if not _KEY.fullmatch(bare):
                     allowed = "attribute keys" if name == "workspace_keys" else "keys, exact or `prefix.*`"
                     _wrong(name, item, f"{allowed} of letters, digits and `._-/`")
-                if name == "workspace_keys" and item == "workspace.id":
+                if name == "workspace_keys" and item.lower() == "workspace.id":
+                    if item != "workspace.id":
+                        _wrong(name, item, "attribute keys as they are written; this one is `workspace.id`")
                     continue
                 from otel_zdr.catalogue import content_class_of
 
@@ -237,6 +276,11 @@ def _optional_text(name: str, value: object) -> str | None:
     if not isinstance(value, str | os.PathLike):
         _wrong(name, value, "a text")
     return os.fspath(value).strip() or None
+
+
+def _is_plain_id(text: str) -> bool:
+    """Whether a workspace id is what it looks like: `docker --env-file` keeps quotes, editors leave a BOM."""
+    return text.isprintable() and not any(character.isspace() or character in "'\"`;" for character in text)
 
 
 def _wrong(name: str, value: object, allowed: str) -> NoReturn:

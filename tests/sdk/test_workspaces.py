@@ -7,6 +7,8 @@ import gc
 import io
 import logging
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -203,6 +205,22 @@ def test_a_request_with_baggage_cannot_loosen() -> None:
     assert not probe.is_raw()
     context_api.detach(token)
     assert probe.is_raw(attributes={"workspace.id": "studio"})
+
+
+def test_a_child_that_was_open_when_its_parent_named_a_workspace_names_it_too(probe: Probe) -> None:
+    """Its usage is billed to somebody, and whoever looks at it later knows whose it is."""
+    with probe.tracer.start_as_current_span("parent") as parent, probe.tracer.start_as_current_span("child"):
+        with probe.tracer.start_as_current_span("grandchild"):
+            parent.set_attribute("workspace.id", "clinic")
+        with probe.tracer.start_as_current_span("own", attributes={"workspace.id": "Ward"}):
+            pass
+    named = [
+        attribute.value.string_value
+        for span in probe.exporter.spans
+        for attribute in span.attributes
+        if attribute.key == "workspace.id"
+    ]
+    assert named == ["clinic", "Ward", "clinic", "clinic"]
 
 
 def test_baggage_tightens() -> None:
@@ -469,3 +487,29 @@ def test_a_workspace_that_is_no_id_counts_as_unidentified(probe: Probe) -> None:
     """``workspace(None)`` neither raises nor loosens."""
     with otel_zdr.workspace(None):
         assert not probe.is_raw()
+
+
+def test_what_is_no_id_in_code_is_said_once() -> None:
+    """Whoever passes a list or bytes believes that something is covered; what was passed is not shown."""
+    secret = canary()
+    source = (
+        "import logging, otel_zdr; logging.basicConfig()\n"
+        f"for given in (None, b'clinic', ['clinic'], '', type({secret!r}, (), {{}})()) * 2:\n"
+        "    with otel_zdr.workspace(given): pass"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = [line for line in ran.stderr.splitlines() if "workspace()" in line]
+    assert len(lines) == 5
+    assert "clinic" not in ran.stderr
+    assert secret not in ran.stderr
+
+
+def test_a_class_is_not_decorated() -> None:
+    """It would look covered, and only the making of its objects would be."""
+    with pytest.raises(TypeError, match="methods"):
+
+        @otel_zdr.workspace("clinic")
+        class Visit:
+            pass

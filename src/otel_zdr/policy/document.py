@@ -437,6 +437,8 @@ class _Reader:
         id_ = _normalise(text)
         if id_ is None:
             self._wrong(path, text, f"an id of 1 to {_MAX_ID} characters")
+        if not id_.isprintable():
+            self._wrong(path, text, "an id without invisible characters")
         if any(sign in id_ for sign in "?[]"):
             self._wrong(path, text, "an id, or a pattern whose only sign is `*`")
         return canonical(id_)

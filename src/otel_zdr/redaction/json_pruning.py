@@ -24,10 +24,6 @@ _WITHIN = "within"  # inside a part named usage of something else: figures only
 _METRICS = "metrics"  # inside a part named metrics: what is a figure by its own name
 _BODY = "body"  # a structured log body
 
-_token_match = shapes.TOKEN_PATTERN.fullmatch
-#: Only so far is a text looked at that may be a token.
-_TOO_LONG = shapes.MAX_TOKEN + 1
-
 _MAX_ITEMS = 128
 _MAX_NODES = 5_000
 #: Above that OTLP has no integers.
@@ -260,9 +256,12 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         if type(key) is not str:
             continue
         rule = rules.get(key) or _rule_of(key, context)
+        if rule is _NO_RULE:
+            continue
         kind = type(value)
         if kind is str:
-            if value not in rule.among and not _stays(rule, value):  # type: ignore[arg-type]
+            # A long text is not looked up: its hash would be as long in the making.
+            if len(value) > shapes.MAX_TOKEN or (value not in rule.among and not _stays(rule, value)):  # type: ignore[arg-type]
                 continue
             if context == RESPONSE:
                 tied.append(key)
@@ -277,7 +276,10 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
             kind is dict or kind is list or kind is tuple or isinstance(value, Mapping)
         ):
             budget.nodes = nodes
-            value = _prune(value, rule.part, depth - 1, budget)
+            if kind is dict:
+                value = _prune_mapping(value, rule.part, depth - 1, budget)  # type: ignore[arg-type]
+            else:
+                value = _prune(value, rule.part, depth - 1, budget)
             nodes = budget.nodes
             if value is REMOVED:
                 continue
@@ -461,12 +463,7 @@ def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
 
 
 def _stays(rule: _Rule, text: str) -> bool:
-    return (
-        rule.stays is not None
-        and _token_match(text, 0, _TOO_LONG) is not None
-        and "//" not in text
-        and rule.stays(text)
-    )
+    return rule.stays is not None and shapes.is_token(text) and rule.stays(text)
 
 
 def _any(_text: str) -> bool:

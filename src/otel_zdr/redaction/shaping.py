@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue.shapes import is_token
 from otel_zdr.redaction import json_pruning
 from otel_zdr.redaction.removed import REMOVED
 
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
-_token = shapes.TOKEN_PATTERN.fullmatch
 _MAX_QUALNAME = 192
 _MAX_LIST_TEXT = 2048
 
@@ -28,11 +28,6 @@ def plain_text(value: object) -> str | None:
     if issubclass(type(value), str):  # isinstance() would believe what an object says of itself
         return str.__str__(value)
     return None
-
-
-def is_token(text: str) -> bool:
-    """1 to 128 characters of ``[A-Za-z0-9._:/@+-]``, and not an address: ``//`` never occurs in an id."""
-    return len(text) <= shapes.MAX_TOKEN and _token(text) is not None and "//" not in text
 
 
 def is_number(value: object) -> bool:
@@ -113,7 +108,7 @@ def token_list(values: list[object] | tuple[object, ...]) -> object:
     if len(values) > shapes.MAX_TOKENS:
         return REMOVED
     for item in values:
-        if type(item) is not str or len(item) > 128 or not _token(item) or "//" in item:
+        if type(item) is not str or not is_token(item):
             break
     else:
         return values
