@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import logging
 import random
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -458,6 +461,26 @@ def test_an_unlisted_workspace_is_announced_once(probe: Probe, caplog: pytest.Lo
         probe.is_raw(attributes={"workspace.id": "clinic"})
     assert len([record for record in caplog.records if "newcomer" in record.message]) == 1
     assert not [record for record in caplog.records if "'clinic'" in record.message]
+
+
+def test_an_announcement_that_only_opentelemetry_would_log_goes_to_standard_error(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the pipeline its text is removed like any other; with another handler it is the handler's."""
+    logger = logging.getLogger("otel_zdr")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [LoggingHandler(logger_provider=pipeline.logger_provider)])
+    otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))
+    said = "otel-zdr: workspace 'newcomer' is named by no list or policy: it is not under ZDR\n"
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "newcomer"}).end()
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "newcomer"}).end()
+    assert capsys.readouterr().err.count(said) == 1
+    assert b"newcomer" not in pipeline.log_exporter.data
+    heard = io.StringIO()
+    logger.addHandler(logging.StreamHandler(heard))
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "latecomer"}).end()
+    assert "latecomer" in heard.getvalue()
+    assert "latecomer" not in capsys.readouterr().err
 
 
 def test_a_workspace_that_is_no_id_counts_as_unidentified(probe: Probe) -> None:

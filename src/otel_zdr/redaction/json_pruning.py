@@ -28,6 +28,13 @@ _MAX_ITEMS = 128
 _MAX_NODES = 5_000
 #: Above that OTLP has no integers.
 _ANY_INTEGER = 2**63
+_BOUND_OF_SHAPE: dict[str, float] = {
+    **dict.fromkeys((shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR), _ANY_INTEGER),
+    shapes.COUNT: shapes.MAX_COUNT,
+    shapes.SMALL: shapes.MAX_COUNT,
+    shapes.FIGURE: shapes.MAX_FIGURE,
+    shapes.ELAPSED: shapes.MAX_ELAPSED,
+}
 #: One of these stands in every JSON of which something could survive; a look that costs next to nothing.
 _HINTS = (
     "sage",
@@ -51,10 +58,6 @@ _FLAGS = word_set("cancelled streamed streaming")
 _NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Figures of usage with a word that elsewhere means content (Gemini's spelling).
 _NUMBERS_OF_USAGE = word_set("cached_content_token_count cachedContentTokenCount")
-#: Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
-_MAX_COUNT = 10**9
-_MAX_FIGURE = 10**12
-_COUNTED = word_set("token tokens toks character characters chars char")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
 _VENDOR_ID = (
     r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|modr|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
@@ -406,14 +409,14 @@ def _bound_of(key: str, context: str) -> float:
     if context == _BODY and key == "index":
         return _ANY_INTEGER
     if context == _BODY and "." in key:
-        shape = _listed_shape(key)
-        return _ANY_INTEGER if shape in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR) else 0
+        return _BOUND_OF_SHAPE.get(_listed_shape(key) or "", 0)
     words = vocabulary.words_of(key)
     if not words or not all(map(vocabulary.is_figure_word, words)):
         if context == USAGE and key in _NUMBERS_BESIDE_USAGE:
             return _ANY_INTEGER
-        return _MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
-    bound = _MAX_FIGURE if _COUNTED.isdisjoint(words) else _MAX_COUNT
+        return shapes.MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
+    # Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
+    bound = vocabulary.bound_of(words)
     if context in (USAGE, _WITHIN):
         return bound
     if context == _METRICS:
@@ -441,20 +444,21 @@ def _texts_of(key: str, context: str) -> frozenset[str]:
 
 def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
     """Which other texts in the form of a token stay under a key; None where none does."""
-    if context == PARAMETERS:
-        return _any if key in _PARAMETER_TOKENS else None
     if context in (_WITHIN, _METRICS):
         return None
-    if key == "id":
+    if key == "id" and context != PARAMETERS:
         return is_vendor_id
     if context == _BODY:
-        listed = _listed_shape(key) if "." in key else None
-        return _any if listed in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR) else None
-    if key in _MODEL_KEYS or key in _TIED_TEXT:
+        return _TEST_OF_SHAPE.get(_listed_shape(key) or "") if "." in key else None
+    if key in _MODEL_KEYS:
+        return shapes.may_name_a_model
+    if context == PARAMETERS:
+        return _any if key in _PARAMETER_TOKENS else None
+    if key in _TIED_TEXT:
         return _any
     if context == USAGE:
         rule = vocabulary.classify(key, frozenset()) if key != "type" else None
-        return _any if rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS) else None
+        return _TEST_OF_SHAPE.get(rule.shape) if rule is not None else None
     return is_vendor_id if key in ("response_id", "request_id", "responseId", "requestId") else None
 
 
@@ -464,3 +468,9 @@ def _stays(rule: _Rule, text: str) -> bool:
 
 def _any(_text: str) -> bool:
     return True
+
+
+_TEST_OF_SHAPE: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys((shapes.TOKEN, shapes.TOKENS, shapes.SCALAR), _any),
+    shapes.MODEL: shapes.may_name_a_model,
+}

@@ -505,9 +505,10 @@ class Redactor:
                 rule = catalogue.find(key)
                 if rule is None or not rule.keep:
                     continue
-                if (rule.content_class == "usage" and shaping.is_number(value)) or (
+                plain = (rule.content_class == "usage" and shaping.is_number(value)) or (
                     rule.content_class == "model" and type(value) is str and shapes.is_token(value)
-                ):
+                )
+                if plain and shaping.SHAPERS[rule.shape](value) is value:
                     clean[key] = value
         except Exception:
             pass

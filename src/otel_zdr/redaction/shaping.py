@@ -42,6 +42,26 @@ def number(value: object) -> object:
     return value if is_number(value) else REMOVED
 
 
+def elapsed(value: object) -> object:
+    if not is_number(value):
+        return REMOVED
+    if _is_below(value, shapes.MAX_ELAPSED):
+        return value
+    return value if any(first <= value < last for first, last in shapes.EPOCHS) else REMOVED  # type: ignore[operator]
+
+
+def small(value: object) -> object:
+    """A flag, or a number of the size that parameters have."""
+    if type(value) is bool:
+        return value
+    return value if is_number(value) and _is_below(value, shapes.MAX_COUNT) else REMOVED
+
+
+def _is_below(number: object, bound: int) -> bool:
+    # NaN is below nothing, and infinity below no bound.
+    return -bound < number < bound  # type: ignore[operator]
+
+
 def boolean(value: object) -> object:
     return value if type(value) is bool else REMOVED
 
@@ -54,6 +74,11 @@ def token(value: object) -> object:
 def _is_quoted_token(text: str) -> bool:
     """Whether it is a token as JSON: some instrumentations encode every attribute."""
     return 2 < len(text) <= shapes.MAX_TOKEN and text[0] == text[-1] == '"' and is_token(text[1:-1])
+
+
+def model(value: object) -> object:
+    kept = token(value)
+    return kept if type(kept) is str and shapes.may_name_a_model(kept) else REMOVED
 
 
 def vendor_id(value: object) -> object:
@@ -162,6 +187,20 @@ def usage(value: object) -> object:
     return json_pruning.prune_value(value, json_pruning.USAGE)
 
 
+def _usage_below(bound: int) -> Shaper:
+    def shape(value: object) -> object:
+        if is_number(value):
+            return value if _is_below(value, bound) else REMOVED
+        kept = usage(value)
+        text = plain_text(kept)
+        # Numbers inside JSON are bounded where it is pruned.
+        if text is not None and text[0] not in "{[" and not _is_below(float(text), bound):
+            return REMOVED
+        return kept
+
+    return shape
+
+
 def response(value: object) -> object:
     text = plain_text(value)
     if text is not None:
@@ -186,6 +225,11 @@ def parameters(value: object) -> object:
 SHAPERS: dict[str, Shaper] = {
     shapes.NUMBER: number,
     shapes.USAGE: usage,
+    shapes.COUNT: _usage_below(shapes.MAX_COUNT),
+    shapes.FIGURE: _usage_below(shapes.MAX_FIGURE),
+    shapes.ELAPSED: elapsed,
+    shapes.SMALL: small,
+    shapes.MODEL: model,
     shapes.TIMING: timing,
     shapes.BOOL: boolean,
     shapes.TOKEN: token,
@@ -201,7 +245,9 @@ SHAPERS: dict[str, Shaper] = {
 }
 
 #: Shapes whose mappings are pruned as a whole; below any other key a mapping is looked up key by key.
-STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
+STRUCTURED = frozenset(
+    {shapes.USAGE, shapes.COUNT, shapes.FIGURE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS}
+)
 
 
 def is_mapping(value: object) -> bool:

@@ -34,6 +34,8 @@ CONFIGURATION = (
     "opentelemetry.sdk._configuration.",
     "opentelemetry.util._providers.",
 )
+#: Our own loggers: they name workspaces, keys and classes, never a value.
+_OWN = "otel_zdr"
 
 WITHHELD = "message withheld under zero data retention"
 ARGUMENTS_WITHHELD = "arguments withheld under zero data retention"
@@ -75,7 +77,23 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
         except Exception as error:
             failure.note("logger", error)
             return
+    elif record.name.partition(".")[0] == _OWN and record.levelno > logging.DEBUG:
+        _say_if_nobody_reads(self, record)
     original(self, record)
+
+
+def _say_if_nobody_reads(logger: logging.Logger, record: logging.LogRecord) -> None:
+    """To standard error what only handlers of OpenTelemetry get, where its text is removed like any other."""
+    try:
+        handlers: list[logging.Handler] = []
+        current: logging.Logger | None = logger
+        while current is not None:
+            handlers += current.handlers
+            current = current.parent if current.propagate else None
+        if handlers and all(type(each).__module__.startswith("opentelemetry.") for each in handlers):
+            gate.say(record.getMessage())
+    except Exception as error:
+        failure.note("logger", error)
 
 
 def _without_data(record: logging.LogRecord) -> logging.LogRecord:
