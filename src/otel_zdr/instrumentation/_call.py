@@ -180,17 +180,17 @@ class Call:
         finish_reasons: Sequence[str] | None = None,
     ) -> None:
         """What the response says of itself. Anything but text is skipped."""
-        found: dict[str, Any] = {}
+        # One by one and lists as tuples: the gate has a short way for single plain values.
+        put = self.span.set_attribute
         if isinstance(id, str) and id:
-            found[semconv.RESPONSE_ID] = id
+            put(semconv.RESPONSE_ID, id)
         if isinstance(model, str) and model:
-            found[semconv.RESPONSE_MODEL] = self._measured[semconv.RESPONSE_MODEL] = model
+            self._measured[semconv.RESPONSE_MODEL] = model
+            put(semconv.RESPONSE_MODEL, model)
         if isinstance(request_id, str) and request_id:
-            found[semconv.REQUEST_ID] = request_id
+            put(semconv.REQUEST_ID, request_id)
         if finish_reasons:
-            found[semconv.RESPONSE_FINISH_REASONS] = [r for r in finish_reasons if isinstance(r, str)]
-        if found:
-            self.span.set_attributes(found)
+            put(semconv.RESPONSE_FINISH_REASONS, tuple([r for r in finish_reasons if isinstance(r, str)]))
 
     def tokens(self, **counts: object) -> None:
         """Token usage, by kind: `input`, `output`, `cache_read`, `cache_creation`, `reasoning`,
@@ -198,15 +198,13 @@ class Call:
         skipped. `input` and `output` are also measured (`gen_ai.client.token.usage`), once, with the last
         value set before the end.
         """
-        found: dict[str, Any] = {}
+        put = self.span.set_attribute
         for kind, count in counts.items():
             if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
                 for key in _TOKEN_KEYS[kind]:
-                    found[key] = count
+                    put(key, count)
                 if kind == "input" or kind == "output":
                     self._tokens[kind] = count
-        if found:
-            self.span.set_attributes(found)
 
     def characters(self, count: object) -> None:
         """Characters synthesised, the unit in which TTS is billed."""

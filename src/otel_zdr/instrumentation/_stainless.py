@@ -45,6 +45,11 @@ def settle(
         observe: makes the observer of a streamed answer; its items are models or dicts too.
         request_id: the header in which this vendor sends the id of the request.
     """
+    if hasattr(type(result), "__pydantic_fields__"):
+        # A model, as most answers are: its fields are the answer's, and nothing of the client's.
+        read(call, result)
+        call.end()
+        return result
     if get(result, "_iterator") is not None:
         response = get(result, "response")
         _headers(call, response, request_id)

@@ -13,7 +13,7 @@ from . import _hints
 from . import _semconv as semconv
 from ._call import Call
 from ._guard import coverage
-from ._hosts import is_inworld, server_of
+from ._hosts import is_inworld, server_of_client
 from ._instrumentor import ClientInstrumentor
 from ._openai_shapes import request_parameters, served_by
 from ._patch import Patches
@@ -200,7 +200,7 @@ class MessagesCall:
         client = instance._client
         if coverage.foreign(instance, self._method) or coverage.foreign(client, "request"):
             return None
-        server = server_of(getattr(client, "base_url", ""))
+        server = server_of_client(client)
         call = self._telemetry.begin(
             semconv.CHAT,
             provider="inworld" if is_inworld(server) else "anthropic",
