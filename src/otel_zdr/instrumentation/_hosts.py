@@ -34,11 +34,12 @@ def server_of(url: Any) -> tuple[str, int | None] | None:
 
 
 def server_of_client(client: Any) -> tuple[str, int | None] | None:
-    """`server_of` the `base_url` of a client, which mostly is a URL object that takes long to become text.
+    """`server_of` the base URL of a generated client, an object that takes long to become text.
 
     Remembered as long as the client is there and has that very object.
     """
-    url = getattr(client, "base_url", None)
+    # Past the property, which in some versions imports a module at every look.
+    url = getattr(client, "_base_url", None) or getattr(client, "base_url", None)
     if url is None or isinstance(url, str):
         return server_of(url or "")
     try:
