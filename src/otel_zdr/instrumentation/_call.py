@@ -82,6 +82,7 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_capture",
+        "_closing",
         "_content",
         "_first",
         "_measured",
@@ -111,7 +112,7 @@ class Call:
         self._telemetry = telemetry
         self._open = [None]  # popped once: the test and the set are one step, under every interpreter
         self._started = self.touched = perf_counter()
-        self._first = False
+        self._first = self._closing = False
         self._capture = capture
         self._content: dict[str, Any] | None = None
         self._measured = measured
@@ -300,11 +301,13 @@ class Call:
 
     def fail_as(self, error_type: str) -> None:
         """End as an error the client reports without raising; `error_type` is a short class-like word, no
-        text.
+        text. One that is found while the call ends, in what it has gathered, marks it if nothing else has.
         """
         try:
             self._open.pop()
         except IndexError:
+            if self._closing and semconv.ERROR_TYPE not in self._measured:
+                self.error(error_type)
             return
         try:
             self.error(error_type)
@@ -331,10 +334,12 @@ class Call:
     def _close(self, reason: str | None) -> None:
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
+            self._closing = True
             try:
                 on_end(self)
             except Exception as exc:
                 _failed("on_end", exc)
+            self._closing = False
         try:
             # A stream that was left is found late: its call took until the server's last sign of life.
             left = reason is INTERRUPTED or reason is ABANDONED

@@ -240,6 +240,8 @@ def _choice(choice: Any) -> dict[str, Any]:
 class ChatObserver(Observer):
     """The chunks of a chat or text completion."""
 
+    tells = ("usage", "finish_reason", "metadata")
+
     __slots__ = ("_known", "_reasons", "_router", "_texts", "_tools", "_usage")
 
     def __init__(self, router: bool = False) -> None:
@@ -379,6 +381,8 @@ def _output_item(item: Any) -> dict[str, Any]:
 class ResponsesObserver(Observer):
     """The events of the responses API. Each closing event carries the whole response."""
 
+    tells = ("response",)
+
     __slots__ = ("_last", "_router", "_seen")
 
     def __init__(self, router: bool = False) -> None:
@@ -433,6 +437,8 @@ def transcription_response(call: Call, response: Any, router: bool = False) -> N
 class SpeechObserver(Observer):
     """The events of streamed speech (`stream_format="sse"`); the last one counts tokens."""
 
+    tells = ("usage",)
+
     __slots__ = ()
 
     def chunk(self, call: Call, item: Any) -> None:
@@ -443,6 +449,8 @@ class SpeechObserver(Observer):
 
 class TranscriptionObserver(Observer):
     """The events of a streamed transcription."""
+
+    tells = ("usage",)
 
     __slots__ = ("_usage", "_words")
 

@@ -113,6 +113,8 @@ def _response(call: Call, response: Any, router: bool) -> None:
 class MessageObserver(Observer):
     """The events of a streamed message."""
 
+    tells = ("message_start", "message_delta")
+
     __slots__ = ("_blocks", "_counts", "_reason", "_router")
 
     def __init__(self, router: bool) -> None:

@@ -32,6 +32,8 @@ def _error_type(event: Any) -> str:
 class _SpeechEvents(Observer):
     """Server-sent events of speech: an error comes as an event, with status 200."""
 
+    tells = ("error",)
+
     __slots__ = ()
 
     def chunk(self, call: Call, item: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import cache
 from logging import getLogger
 from time import perf_counter
 from typing import Any
@@ -71,6 +72,8 @@ class Telling:
         return -1
 
 
+_telling = cache(lambda keys: Telling(*keys))  # those in our own source
+
 # Pieces of a stream of which only the metadata is read are put aside up to so many bytes.
 BATCH = 32 * 1024
 
@@ -83,9 +86,8 @@ class Each(Observer):
 
     Args:
         keep: how long a text may be to be kept.
-        inner: who reads the documents.
-        telling: found in every line that says more than content. The others are not even parsed where content
-            may not go out.
+        inner: who reads the documents. Lines in which nothing stands that `tells` are not even parsed where
+            content may not go out.
         digest: reads a batch of whole lines itself, for their metadata only.
 
     Attributes:
@@ -99,13 +101,12 @@ class Each(Observer):
         self,
         keep: int,
         inner: Observer,
-        telling: Telling | None = None,
         digest: Callable[[Call, bytes], None] | None = None,
     ) -> None:
         super().__init__()
         self._lines = Lines(keep)
         self._inner = inner
-        self._telling = telling
+        self._telling = _telling(inner.tells) if inner.tells else None
         self._digest = digest
         self._room = BATCH
         self._reading = threading.Lock()
