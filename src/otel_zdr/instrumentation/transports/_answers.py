@@ -88,7 +88,8 @@ class Each(Observer):
         keep: how long a text may be to be kept.
         inner: who reads the documents. Lines in which nothing stands that `tells` are not even parsed where
             content may not go out.
-        digest: reads a batch of whole lines itself, for their metadata only.
+        digest: reads a batch of whole lines itself, for their metadata only; they stand in the bytes it gets from
+            one place to another, as copying them costs as much as reading them.
 
     Attributes:
         collects: whether pieces are only collected from now on.
@@ -101,7 +102,7 @@ class Each(Observer):
         self,
         keep: int,
         inner: Observer,
-        digest: Callable[[Call, bytes], None] | None = None,
+        digest: Callable[[Call, bytes, int, int], None] | None = None,
     ) -> None:
         super().__init__()
         self._lines = Lines(keep)
@@ -154,7 +155,7 @@ class Each(Observer):
             if not self._lines.empty:
                 start = block.find(b"\n") + 1
                 self._take(call, block[:start], None)
-            self._digest(call, block[start:end])
+            self._digest(call, block, start, end)
             block = block[end:]
             end = 0
         if end or len(block) > BATCH // 2:

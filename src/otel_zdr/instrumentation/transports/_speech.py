@@ -91,10 +91,10 @@ class Spoken(Observer):
         if call.wants_content:
             self._words.extend(_words(pick(answer, "timestampInfo")))
 
-    def digest(self, call: Call, lines: bytes) -> None:
+    def digest(self, call: Call, lines: bytes, start: int, stop: int) -> None:
         """The usage in many lines. Each is mostly audio, so only the ends are looked at and none is parsed."""
-        find, start = lines.find, 0
-        while (end := find(b"\n", start)) >= 0:
+        find = lines.find
+        while (end := find(b"\n", start, stop)) >= 0:
             at = find(_USAGE, max(start, end - _TAIL), end)
             if at < 0:
                 at = find(_USAGE, start, end)
