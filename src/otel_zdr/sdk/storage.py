@@ -355,6 +355,35 @@ class WatchingAttributes(BoundedAttributes):
             self[key] = value
 
 
+# --- values that the SDK cut ------------------------------------------------------------------------------
+
+
+def whole(attributes: Any) -> Any:
+    """Attributes to judge: what the SDK has cut to its limit is replaced by what cannot stay.
+
+    Of a text that was prose, or too long, the beginning that is left may look like an id.
+    """
+    limit = getattr(attributes, "max_value_len", None)
+    if limit is None or isinstance(attributes, RedactingAttributes):
+        return attributes
+    values = list(attributes._dict.items())
+    if not any(_may_be_cut(value, limit) for _, value in values):
+        return attributes
+    return {key: _CUT if _may_be_cut(value, limit) else value for key, value in values}
+
+
+#: In the place of a cut value: counts as one, and stays nowhere.
+_CUT = "\N{HORIZONTAL ELLIPSIS} "
+
+
+def _may_be_cut(value: object, limit: int) -> bool:
+    if isinstance(value, str):
+        return len(value) >= limit
+    if isinstance(value, Mapping):
+        return any(_may_be_cut(part, limit) for part in list(value.values()))
+    return isinstance(value, tuple | list) and any(_may_be_cut(part, limit) for part in list(value))
+
+
 # --- attributes of events and links ------------------------------------------------------------------------
 
 
