@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import uuid
 from pathlib import Path
 
@@ -118,3 +120,28 @@ def test_what_cannot_be_read_or_written_is_two(tmp_path: Path, name: str, secret
     write(tmp_path / "in.json", *content(secret))
 
     assert run("redact", str(tmp_path / name), "-o", str(tmp_path / "none" / "out.json")) == 2
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path: Path, secret: str) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+
+    assert run("redact", write(tmp_path / "in.json", *content(secret)), "-o", str(pipe)) == 0
+    reader.join(10)
+    assert pipe.is_fifo()
+    assert len(read[0].splitlines()) == 2
+
+
+def test_a_link_and_the_mode_of_a_file_stay(tmp_path: Path, secret: str) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    write(target, *content(secret))
+    target.chmod(0o640)
+    link.symlink_to(target)
+
+    assert run("redact", str(link), "-o", str(link)) == 0
+    assert link.is_symlink()
+    assert secret not in target.read_text()
+    assert target.stat().st_mode & 0o777 == 0o640

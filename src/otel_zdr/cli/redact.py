@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
+from otel_zdr.cli._output import whole_file
 from otel_zdr.cli._terminal import OK, Progress, error, plain
 from otel_zdr.errors import ConfigurationError
 from otel_zdr.settings import Settings
@@ -73,20 +71,12 @@ def _cleaned(path: str, cleaner: Cleaner, progress: Progress) -> Iterator[Docume
 
 
 def _write(output: str, form: str, documents: Iterator[Document]) -> None:
-    """Write all or nothing: a file that broke off half-way looks like a whole one."""
     if output == "-":
         _write_to(sys.stdout.buffer, form, documents)
         sys.stdout.buffer.flush()
         return
-    target = Path(output)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write_to(file, form, documents)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(output, private=True) as file:
+        _write_to(file, form, documents)
 
 
 def _write_to(file: BinaryIO, form: str, documents: Iterator[Document]) -> None:
