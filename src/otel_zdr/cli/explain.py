@@ -28,13 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    progress = Progress("items")
     try:
-        traces = explain(_items(args.files, progress), args.trace)
+        with Progress(plain(args.files[0], 60)) as progress:
+            traces = explain(_items(args.files, progress), args.trace)
     except OtlpError as problem:
         return error(str(problem))
-    finally:
-        progress.end()
     if args.trace and not traces:
         return error("no trace with this id is in the input")
     if args.json:
@@ -56,8 +54,7 @@ def _items(files: list[str], progress: Progress) -> Iterator[Item]:
     for name in files:
         for item in read_items(name):
             count += 1
-            if count % 500 == 0:
-                progress(count)
+            progress(count)
             yield item
 
 

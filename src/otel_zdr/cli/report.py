@@ -55,16 +55,13 @@ def run(args: argparse.Namespace) -> int:
     except ConfigurationError as problem:
         return error(str(problem))
     for name in args.files:
-        progress = Progress(plain(name, 60))
         try:
-            for item in read_items(name, signal=args.signal):
-                report.add(item)
-                if report.items % 1000 == 0:
+            with Progress(plain(name, 60)) as progress:
+                for item in read_items(name, signal=args.signal):
+                    report.add(item)
                     progress(report.items)
         except OtlpError as problem:
             return error(str(problem))
-        finally:
-            progress.end()
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))
     if args.output or not args.json:
