@@ -109,7 +109,8 @@ def test_validate_tells_valid_from_invalid_from_unreadable(
     bad = tmp_path / "bad.toml"
     bad.write_text("version = 1\n[organisation]\nzrd = true\n")
     code, output, _ = run(capsys, "validate", policy)
-    assert (code, output) == (0, f"policy file {policy}: valid, version 7\n")
+    assert code == 0
+    assert output.startswith(f"policy file {policy}: valid, version 7\n")
     code, output, errors = run(capsys, "validate", policy, bad)
     assert code == 1
     assert "organisation.zrd" in errors
@@ -122,6 +123,31 @@ def test_validate_tells_valid_from_invalid_from_unreadable(
     (found,) = json.loads(output)
     assert found["valid"] is False
     assert "organisation.zrd" in found["error"]
+
+
+def test_validate_says_of_each_workspace_whether_it_is_under_zdr(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(
+        "version = 1\n[organisation]\nzdr = false\n[workspaces.Clinic]\nkeep_keys = ['acme.room']\n"
+        "[workspaces.'ward-*']\n[workspaces.ward-3]\nzdr = true\n[workspaces.ward-4]\ninherit = 'ward-3'\n"
+        "[workspaces.studio]\nzdr = false\n"
+    )
+    code, output, _ = run(capsys, "validate", file)
+    assert code == 0
+    said = {line.split("  ")[1].strip(): line.strip() for line in output.splitlines()[1:]}
+    silent = ["clinic", "ward-*"]
+    for id_ in ("clinic", "ward-*", "studio", "anybody else"):
+        assert "not under ZDR" in said[id_]
+        assert ("its table has no zdr" in said[id_]) is (id_ in silent)
+    assert said["ward-3"].endswith("  under ZDR")
+    assert said["ward-4"].endswith("  under ZDR")
+    _, output, _ = run(capsys, "validate", file, "--json")
+    (found,) = json.loads(output)
+    assert found["silent"] == silent
+    assert found["workspaces"]["ward-4"] is True
+    assert (found["anybody_else"], found["unidentified"]) == (False, True)
 
 
 def test_validate_tells_whether_a_policy_is_looser_than_another(
