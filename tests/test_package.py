@@ -23,6 +23,7 @@ SOURCE = ROOT / "src" / "otel_zdr"
 # What each part may import of the others. Data flows one way: nothing below imports something above.
 LAYERS = {
     "errors": set(),
+    "version": set(),
     "catalogue": {"errors"},
     "redaction": {"catalogue"},
     "settings": {"errors", "catalogue", "policy"},
@@ -31,12 +32,12 @@ LAYERS = {
     "environment_variables": set(),
     "import_hooks": set(),
     "sdk": {"errors", "import_hooks", "catalogue", "redaction", "settings", "policy", "workspaces"},
-    "instrumentation": {"errors", "settings", "policy", "workspaces", "sdk"},
+    "instrumentation": {"errors", "settings", "policy", "workspaces", "sdk", "version"},
     "collector": {"errors", "catalogue", "redaction", "settings", "policy", "workspaces"},
     "testing": {"sdk"},
     "pytest_plugin": {"testing", "settings"},
     "verify": {"errors", "catalogue", "redaction", "settings", "policy", "workspaces"},
-    "cli": {"errors", "settings", "policy", "workspaces", "collector", "verify"},
+    "cli": {"errors", "settings", "policy", "workspaces", "collector", "verify", "version"},
 }
 CORE = ("errors", "catalogue", "redaction", "policy")
 

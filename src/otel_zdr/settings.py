@@ -21,16 +21,34 @@ PREFIX = "OTEL_ZDR_"
 #: Set by the façade to "close the gate": the settings are below the SDK edge and may not import it.
 on_invalid: Callable[[str], None] | None = None
 
+# Compiled when they are asked for: most processes set none of these variables.
 # Kubernetes announces a Service called otel-zdr… to every pod with variables of these shapes.
-_SERVICE_LINK = re.compile(
+_SERVICE_LINK = (
     r"OTEL_ZDR(_\w*)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}")
-_NAME = re.compile(r"[A-Za-z0-9._:/@+\-]{1,128}")
-_HOST = re.compile(
-    r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9\-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9\-]*[a-z0-9])?)*)(:\d{1,5})?"
-)
+_KEY = r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}"
+_NAME = r"[A-Za-z0-9._:/@+\-]{1,128}"
+_BAGGAGE_KEY = r"[A-Za-z0-9!#$%&'*+\-.^_`|~]{1,256}"
+_HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9\-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9\-]*[a-z0-9])?)*)(:\d{1,5})?"
 _MAX_WORKSPACE = 256
+#: What is written by those who take the list of workspaces for a switch.
+_SWITCHES = frozenset(
+    (
+        "all",
+        "any",
+        "disable",
+        "disabled",
+        "enable",
+        "enabled",
+        "false",
+        "no",
+        "null",
+        "off",
+        "on",
+        "true",
+        "yes",
+    )
+)
 
 _CHOICES = {
     "unidentified": ("redact", "retain"),
@@ -90,6 +108,12 @@ class Settings:
             object.__setattr__(self, name, _optional_text(name, getattr(self, name)))
         self._check_workspaces()
         self._check_keys()
+        if self.baggage_key is not None and not re.fullmatch(_BAGGAGE_KEY, self.baggage_key):
+            _wrong(
+                "baggage_key",
+                self.baggage_key,
+                "the name of one baggage entry: a token of HTTP, without spaces",
+            )
         self._check_names()
         self._check_hosts()
         self._check_files()
@@ -111,7 +135,7 @@ class Settings:
             if name in known:
                 if value.strip():
                     given[known[name]] = value.strip()
-            elif not _SERVICE_LINK.fullmatch(name.upper()):
+            elif not re.fullmatch(_SERVICE_LINK, name.upper()):
                 _refuse(f"{name} is not a variable of otel-zdr; known are {', '.join(sorted(known))}")
         if "policy_file" in given:
             for name in _IN_POLICY_FILE:
@@ -150,6 +174,18 @@ class Settings:
                     )
                 if len(item) > _MAX_WORKSPACE:
                     _wrong("workspaces", f"{item[:16]}…", f"ids of at most {_MAX_WORKSPACE} characters")
+                # Taken for an id, these would match no workspace, and all that is meant would be captured.
+                if item.casefold() in _SWITCHES:
+                    _wrong(
+                        "workspaces", item, "`*` for all workspaces, `none` to turn it off, or a list of ids"
+                    )
+                if not _is_plain_id(item):
+                    _wrong(
+                        "workspaces",
+                        item,
+                        "ids separated by commas, without quotes, `;`, white space and invisible characters"
+                        " (an id with a space belongs in the policy file)",
+                    )
 
     def _check_keys(self) -> None:
         # Imported here: the catalogue is only needed where keys are named.
@@ -157,12 +193,14 @@ class Settings:
             _wrong("workspace_keys", (), "at least one attribute key")
         for name in ("workspace_keys", "keep_keys"):
             for item in getattr(self, name):
-                bare = item[:-2] if name == "keep_keys" and item.endswith(".*") else item
-                if not _KEY.fullmatch(bare):
-                    allowed = "attribute keys" if name == "workspace_keys" else "keys, exact or `prefix.*`"
-                    _wrong(name, item, f"{allowed} of letters, digits and `._-/`")
                 if name == "workspace_keys" and item == "workspace.id":
                     continue
+                bare = item[:-2] if name == "keep_keys" and item.endswith(".*") else item
+                if not re.fullmatch(_KEY, bare):
+                    allowed = "attribute keys" if name == "workspace_keys" else "keys, exact or `prefix.*`"
+                    _wrong(name, item, f"{allowed} of letters, digits and `._-/`")
+                if name == "workspace_keys" and item.lower() == "workspace.id":
+                    _wrong(name, item, "attribute keys as they are written; this one is `workspace.id`")
                 from otel_zdr.catalogue import content_class_of
 
                 content_class = content_class_of(item)
@@ -172,13 +210,13 @@ class Settings:
     def _check_names(self) -> None:
         for item in self.keep_names:
             bare = item[:-2] if item.endswith(".*") else item
-            if not _NAME.fullmatch(bare):
+            if not re.fullmatch(_NAME, bare):
                 _wrong("keep_names", item, "names, exact or `prefix.*`, of letters, digits and `._:/@+-`")
 
     def _check_hosts(self) -> None:
         lowered = tuple(item.lower() for item in self.inworld_hosts)
-        for item in lowered:
-            if not _HOST.fullmatch(item):
+        for item in lowered if lowered != Settings.inworld_hosts else ():
+            if not re.fullmatch(_HOST, item):
                 _wrong("inworld_hosts", item, "`host` or `host:port`, without a scheme or path")
         object.__setattr__(self, "inworld_hosts", lowered)
 
@@ -237,6 +275,11 @@ def _optional_text(name: str, value: object) -> str | None:
     if not isinstance(value, str | os.PathLike):
         _wrong(name, value, "a text")
     return os.fspath(value).strip() or None
+
+
+def _is_plain_id(text: str) -> bool:
+    """Whether a workspace id is what it looks like: `docker --env-file` keeps quotes, editors leave a BOM."""
+    return text.isprintable() and not any(character.isspace() or character in "'\"`;" for character in text)
 
 
 def _wrong(name: str, value: object, allowed: str) -> NoReturn:

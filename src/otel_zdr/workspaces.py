@@ -14,11 +14,14 @@ import threading
 import unicodedata
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
+from logging import getLogger
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
+
+_log = getLogger("otel_zdr")
 
 #: Stands in a set of ids for a workspace that was named but cannot be read. Never a normalised id.
 UNIDENTIFIED = ""
@@ -181,7 +184,11 @@ class workspace:
     ``opentelemetry-instrumentation-threading`` is active.
 
     Args:
-        id: the workspace id (text or number). What cannot be read as one counts as unidentified.
+        id: the workspace id (text or number). What cannot be read as one counts as unidentified, which the
+            log says once for each type.
+
+    Raises:
+        TypeError: used as the decorator of a class, whose methods it would not cover.
     """
 
     __slots__ = ("_entered", "_id", "_text")
@@ -194,6 +201,8 @@ class workspace:
         except Exception:
             self._id = text.lower()
         self._text = text if self._id else UNIDENTIFIED
+        if not self._id:
+            _say_unreadable(type(id))
         self._entered: list[_Entry] = []
 
     def __enter__(self) -> workspace:
@@ -262,6 +271,11 @@ class workspace:
         entry.frame = None if entry.owner is None else entry.frame
 
     def __call__(self, function: _F) -> _F:
+        if inspect.isclass(function):
+            raise TypeError(
+                f"otel_zdr.workspace() cannot decorate the class {function.__name__}: only making its objects"
+                " would be covered; decorate the methods, or enter it where they are called"
+            )
         id_ = self._text if self._id else None
 
         if inspect.isasyncgenfunction(function):
@@ -313,6 +327,22 @@ class workspace:
                 return function(*args, **kwargs)
 
         return plain  # type: ignore[return-value]
+
+
+_unreadable: set[str] = set()
+
+
+def _say_unreadable(kind: type) -> None:
+    # The name of a class may have been made of data.
+    name = kind.__name__ if kind.__module__ == "builtins" else "object"
+    if name in _unreadable:
+        return
+    _unreadable.add(name)
+    _log.warning(
+        "otel_zdr.workspace() was given no workspace id but %s: what is inside counts as of no known workspace;"
+        " it takes one text or number",
+        "an empty or overlong text" if kind is str else f"an object of type {name}",
+    )
 
 
 def _generator_frame(frame: FrameType | None) -> FrameType | None:

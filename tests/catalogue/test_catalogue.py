@@ -146,7 +146,30 @@ def test_figures_in_spellings_that_nobody_listed_are_found_as_numbers(key: str) 
     rule = catalogue.find(key)
     assert rule is not None
     assert rule.keep
-    assert rule.shape in (shapes.USAGE, shapes.NUMBER)
+    assert rule.shape in (shapes.COUNT, shapes.FIGURE, shapes.ELAPSED)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "haystack.async",
+        "smolagents.max_steps",
+        "ai.settings.temperature",
+        "ai.settings.maxRetries",
+        "settings.temperature",
+        "settings.top_p",
+        "param.stream",
+        "acme.request.frequencyPenalty",
+        "acme.llm.parallel_tool_calls",
+    ],
+)
+def test_parameters_of_requests_in_spellings_that_nobody_listed_are_found_as_small_numbers_and_flags(
+    key: str,
+) -> None:
+    rule = catalogue.find(key)
+    assert rule is not None
+    assert rule.keep
+    assert rule.shape == shapes.SMALL
 
 
 @pytest.mark.parametrize(
@@ -169,6 +192,13 @@ def test_figures_in_spellings_that_nobody_listed_are_found_as_numbers(key: str) 
         "value",
         "score",
         "temperature",
+        "room.temperature",
+        "patient.temperature",
+        "settings.patient.temperature",
+        "reading.speed",
+        "anna_schmidt.note.timeout",
+        "settings.voice",
+        "ai.settings.context",
         "geo.lat",
         "AnnaSchmidt.usage.tokens",
         "born_1970_anna.tokens",
@@ -200,7 +230,7 @@ def test_model_ids_in_unlisted_spellings_are_tokens(key: str) -> None:
     rule = catalogue.find(key)
     assert rule is not None
     assert rule.content_class == "model"
-    assert rule.shape == shapes.TOKEN
+    assert rule.shape in (shapes.MODEL, shapes.TOKEN)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from otel_zdr.collector import generate
+from otel_zdr.redaction.redactor import Redactor
 from otel_zdr.settings import Settings
 from tests.collector.compare import attributes_of
 from tests.collector.running import REQUESTS, Collector, Destination, parsed, running, wait_until
@@ -284,3 +286,55 @@ def test_trusted_marks_keep_what_has_the_shape_of_a_name(binary: str, tmp_path: 
     assert arrived[unmarked.span_id].name == "client"
     assert {pair.key for pair in arrived[unmarked.span_id].attributes} == {"zdr.collector.redacted"}
     assert arrived[prose.span_id].name == "client"
+
+
+CARD = 4111111111111111
+
+
+@pytest.mark.parametrize(
+    "value", [17, 0.5, CARD, -CARD, float(CARD), str(CARD), "gpt-4o", True, 25_000_000_000]
+)
+def test_values_of_keys_that_nobody_listed_are_bounded_as_in_the_python_tier(
+    value: Any, gateway: Both
+) -> None:
+    given = dict.fromkeys(
+        [
+            *("usage", "tokens", "attempt", "image_count", "model", "model_id", "acme.model", "acme.tokens"),
+            *("acme.usage.total_cost", "acme.request.latency_us", "acme.settings.seed", "haystack.async"),
+            *("ai.settings.temperature", "ai.settings.maxRetries", "settings.patient.temperature"),
+            *("patient.usage.tokens", "gen_ai.cost.input", "gen_ai.usage.input_tokens", "room.temperature"),
+            *("acme.request.modelId", "settings.top_p", "gen_ai.request.temperature", "gen_ai.request.model"),
+        ],
+        value,
+    )
+    expected = Redactor().attributes(given, {})
+    (arrived,) = spans_of(export(gateway, "traces", traces(span(given))))
+    assert attributes_of(arrived.attributes) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("acme.request.duration_ns", 86_400 * 10**9),
+        ("acme.time_to_first_token_ns", 1_250_000_000),
+        ("acme.first_token_time", 1_780_000_000_250_000),
+        ("acme.first_token_time", 1_780_000_000_250_000_000),
+        ("acme.usage.total_cost", 99_999_999_999),
+        ("llm.usage", '{"total_tokens":12345,"total_cost":99999999999}'),
+        ("llm.usage", f'{{"total_tokens":12345,"input_tokens":{CARD},"total_cost":{CARD}}}'),
+        ("llm.usage", '{"total_tokens":12345,"timestamp":1780000000250}'),
+        ("llm.usage", f'{{"total_tokens":12345,"model":"{CARD}"}}'),
+        ("llm.usage", '{"total_tokens":12345,"model":"hosted/gpt-4o-2026-01-02"}'),
+        ("llm.invocation_parameters", f'{{"temperature":0.5,"model":"{CARD}"}}'),
+        ("llm.invocation_parameters", '{"temperature":0.5,"model":"gpt-4o"}'),
+    ],
+)
+def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: Any, gateway: Both) -> None:
+    expected = Redactor().attributes({key: value}, {})
+    (arrived,) = spans_of(export(gateway, "traces", traces(span({key: value}))))
+    kept = attributes_of(arrived.attributes)[key]
+    assert kept == (value if kept == value else ("json", kept[1]))
+    if isinstance(value, str):
+        assert json.loads(kept[1]) == json.loads(str(expected[key]))
+    else:
+        assert expected == {key: value}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -26,13 +28,18 @@ from otel_zdr.instrumentation.inworld import InworldInstrumentor
 from otel_zdr.instrumentation.openai import OpenAIInstrumentor
 from otel_zdr.instrumentation.soniox import SonioxInstrumentor
 from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
+from otel_zdr.policy.coverage import Coverage, all_rows
 from otel_zdr.testing import CapturingLogExporter, CapturingSpanExporter, assert_no_content, canary, forms
+from otel_zdr.verify.fake_vendors.inworld import AUDIO
 from tests.fakes.server import FakeServer
 from tests.policy.calls import (
     CASES,
+    CHARACTERS,
     Case,
     Site,
     chat,
+    speak,
+    speak_plainly,
     vendor_deepgram,
     vendor_deepgram_with_its_hint,
     vendor_elevenlabs,
@@ -153,6 +160,42 @@ def assert_the_table_says(case: Case, left: dict[str, Any]) -> None:
     if case.product == "stt" and case.via == "inworld":
         row = otel_zdr.coverage(product="stt", data="usage", model=case.model, mode=case.mode)
         assert row.status == "kept"
+
+
+def answers_for(row: Coverage) -> list[Case]:
+    """The cases that are calls of this row of the specification."""
+    return [
+        case
+        for case in CASES
+        if case.product == row.product
+        and case.via == "inworld"
+        and (row.data in case.data or row.data == "usage")
+        and (row.product != "llm" or (row.provider == "inworld") == (case.provider == "inworld"))
+        and (row.model is None or fnmatchcase(case.model or "", row.model))
+        and row.mode in (None, case.mode)
+    ]
+
+
+def test_every_row_of_the_specification_is_a_call_of_a_real_client() -> None:
+    for row in all_rows():
+        found = answers_for(row)
+        assert found, row
+        if row.status != "kept":
+            assert {case.coverage for case in found} == {row.status}, row
+
+
+@pytest.mark.parametrize("call", [speak("Dennis"), speak_plainly("/tts/v1/voice")], ids=["client", "HTTP"])
+def test_what_was_spoken_is_not_in_the_telemetry(
+    call: Callable[[Site], Any], site: Site, pipeline: Any, install: Callable[..., None]
+) -> None:
+    install(ineligible="retain")
+    heard = call(site)
+    data = pipeline.collect()
+    forms_of_audio = (AUDIO[32:96], b64encode(AUDIO)[:64], AUDIO.hex()[:64].encode())
+    # The caller did get it.
+    assert any(form in bytes(heard) for form in forms_of_audio)
+    assert the_span(pipeline)[CHARACTERS] == len(site.texts["text"])
+    assert not [form for form in forms_of_audio if form in data]
 
 
 @cases

@@ -256,28 +256,48 @@ scalars = (
 )
 
 
+#: Whom the response itself names, as the client instrumentation tells the gate.
+servers = st.lists(
+    st.sampled_from(["inworld", "openai", "groq", "auto", ""]) | st.text(max_size=4), max_size=3
+)
+
+
 @given(
     st.dictionaries(
         st.sampled_from(
             [
                 "otel_zdr.product",
                 "otel_zdr.provider",
+                "otel_zdr.attempts",
+                "otel_zdr.request.no_retention_hint",
                 "gen_ai.operation.name",
+                "gen_ai.provider.name",
                 "gen_ai.system",
+                "llm.provider",
+                "llm.system",
+                "openinference.span.kind",
+                "llm.request.type",
                 "server.address",
+                "net.peer.name",
                 "server.port",
             ]
         ),
-        scalars | st.sampled_from(["chat", "tts", "llm", "openai", "api.openai.com", "api.inworld.ai"]),
+        scalars
+        | st.sampled_from(["chat", "LLM", "tts", "llm", "voice_design", "voice_cloning", "clone_voice"])
+        | st.sampled_from(["openai", "groq", "inworld", "api.openai.com", "api.groq.com", "api.inworld.ai"]),
     ),
     st.booleans(),
+    st.none() | servers.map(tuple),
 )
 def test_no_attributes_make_it_raise_or_retain_more_than_no_rows(
-    attributes: dict[str, object], server: bool
+    attributes: dict[str, object], server: bool, served: tuple[str, ...] | None
 ) -> None:
-    found = judge(attributes, HOSTS, server=server)
+    found = judge(attributes, HOSTS, server=server, served=served)
     if found is not None:
         assert found.coverage in ("covered", "not_covered", "unknown")
         assert found.retained <= RETAINABLE
         if found.retained:
             assert found.coverage == "not_covered"
+            # Never what a hosted model may have had, nor on the word of a server about itself.
+            assert served is None or "inworld" not in served
+            assert not server

@@ -183,6 +183,24 @@ def test_evidence_that_is_off_leaves_one_attribute(sink: Receiver, tmp_path: Pat
     assert_no_content(sink.data, [text])
 
 
+def test_a_value_counts_when_it_is_removed(pipeline: Any) -> None:
+    """Keys of what was removed are not remembered: what was written over had been removed, too."""
+    otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",), unidentified="retain"))
+    text = canary()
+    for first, last in (({"workspace.id": "clinic"}, {}), ({}, {"workspace.id": "clinic"})):
+        span = pipeline.tracer.start_span("chat", attributes=first)
+        for _ in range(2):
+            span.set_attribute("gen_ai.input.messages", text)
+            span.set_attribute("gen_ai.usage.input_tokens", 3)
+        span.set_attributes(last)
+        span.end()
+    written, at_the_end = (attributes_of(span) for span in pipeline.span_exporter.spans)
+    assert list(written["zdr.removed"]) == ["prompt:2"]
+    assert list(at_the_end["zdr.removed"]) == ["prompt:1"]
+    assert written["gen_ai.usage.input_tokens"] == at_the_end["gen_ai.usage.input_tokens"] == 3
+    assert_no_content(pipeline.collect(), [text])
+
+
 def test_an_application_cannot_write_content_under_the_names_of_the_evidence(pipeline: Any) -> None:
     otel_zdr.install(otel_zdr.Settings())
     text = canary()

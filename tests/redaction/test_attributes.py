@@ -66,6 +66,74 @@ def test_numbers_survive_within_64_bits() -> None:
     assert clean({key: [1, 2]}) == {}
 
 
+CARD = 4111111111111111
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "usage",
+        "tokens",
+        "token_usage",
+        "cost",
+        "attempt",
+        "acme.tokens",
+        "acme.usage.total_cost",
+        "acme.latency_ms",
+        "acme.settings.seed",
+        "gen_ai.aggregated_usage.details.audio_tokens",
+    ],
+)
+def test_a_number_that_can_spell_a_card_stays_only_under_keys_that_a_source_lists(key: str) -> None:
+    for value in (CARD, -CARD, float(CARD), str(CARD), math.inf, math.nan, {"tokens": CARD}, [CARD]):
+        assert clean({key: value}) == {}
+    assert clean({key: 17}) == {key: 17}
+    assert redactor.skeleton({key: CARD}) == {}
+    listed = {"gen_ai.usage.input_tokens": CARD, "gen_ai.usage.cost": float(CARD)}
+    assert clean(listed) == listed
+
+
+@pytest.mark.parametrize("key", ["model", "model_id", "acme.model", "acme.request.modelId"])
+def test_a_token_without_a_letter_is_no_model_under_a_key_that_only_its_words_speak_for(key: str) -> None:
+    for value in (str(CARD), "+1-555-123-4567", f'"{CARD}"', "2026-01-02-03"):
+        assert clean({key: value}) == {}
+        assert redactor.skeleton({key: value}) == {}
+    for value in ("gpt-4o", "o1", "12", "4o-2026-01-02"):
+        assert clean({key: value}) == {key: value}
+    assert clean({"gen_ai.request.model": "2026010203"}) == {"gen_ai.request.model": "2026010203"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("acme.request.latency_us", 30_000_000),
+        ("acme.usage.total_cost_micros", 450_000),
+        ("acme.request.duration_ns", 86_400 * 10**9),  # a day
+        ("acme.llm.latency_ns", 3.6e12),
+        ("acme.time_to_first_token_ns", 1_250_000_000),
+        ("acme.first_token_time", 1_780_000_000.25),  # since 1970, in seconds
+        ("acme.first_token_time", 1_780_000_000_250),  # in milliseconds
+        ("acme.first_token_time", 1_780_000_000_250_000),
+        ("acme.first_token_time", 1_780_000_000_250_000_000),
+        ("acme.usage.total_cost", 99_999_999_999),  # in millionths
+        ("acme.usage.total_tokens", 999_999_999),
+        ("acme.usage.total_tokens", "12345"),
+        ("usage", {"total_tokens": 12345, "time_to_first_token_ns": 1_250_000_000}),
+        ("llm.usage", '{"total_tokens":12345,"total_cost":99999999999}'),
+    ],
+)
+def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: object) -> None:
+    assert clean({key: value}) == {key: value}
+
+
+def test_parameters_are_small_numbers_and_flags_and_never_text() -> None:
+    fit = {"settings.temperature": 0.7, "ai.settings.maxRetries": 2, "haystack.async": True}
+    assert clean(fit) == fit
+    for key in fit:
+        assert clean({key: "true"}) == {}
+        assert clean({key: [1]}) == {}
+
+
 def test_a_number_under_a_key_of_text_and_text_under_a_key_of_numbers_do_not_survive() -> None:
     assert (
         clean({"gen_ai.request.model": 5, "gen_ai.usage.input_tokens": canary(), "acme.usage.tokens": "abc"})

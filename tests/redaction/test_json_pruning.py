@@ -275,3 +275,14 @@ def test_a_method_that_a_caller_of_a_grpc_server_names_is_the_callers() -> None:
     removed: dict[str, int] = {}
     assert redactor.attributes(called, removed, server=True) == {}
     assert removed == {"caller": 2}
+
+
+@pytest.mark.parametrize("key", ["llm.usage", "llm.invocation_parameters", "langfuse.observation.output"])
+def test_a_model_inside_json_needs_a_letter(key: str) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    for model, kept in (("4111111111111111", False), ("gpt-4o", True), ("12", True)):
+        answer = {"model": model, "temperature": 0.5, "usage": usage}
+        text = json.dumps({**answer, **usage} if key == "llm.usage" else answer)
+        left = Redactor().attributes({key: text}, {})
+        assert len(str(left.get(key, ""))) > 10
+        assert (model in str(left[key])) is kept

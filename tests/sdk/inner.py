@@ -21,7 +21,12 @@ import otel_zdr.workspaces
 
 PACKAGES = (otel_zdr.sdk, otel_zdr.redaction, otel_zdr.catalogue, otel_zdr.policy)
 #: What runs the gate in another process or at build time, and the module that would start it on import.
-_ELSEWHERE = ("otel_zdr.sdk.startup", "otel_zdr.sdk.distro", "otel_zdr.catalogue.build")
+_ELSEWHERE = (
+    "otel_zdr.sdk.startup",
+    "otel_zdr.sdk.distro",
+    "otel_zdr.sdk.configurator",
+    "otel_zdr.catalogue.build",
+)
 #: Methods that the SDK or the application itself calls: nothing of ours stands above them to catch.
 _OUTERMOST = {
     "RedactingAttributes": (

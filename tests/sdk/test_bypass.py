@@ -300,11 +300,25 @@ def test_loggers_that_echo_content_are_filtered_for_every_handler(
             assert text not in seen
             assert [record.levelno for record in records] == [logging.WARNING, logging.ERROR, logging.ERROR]
             assert all(not record.args and not record.exc_info for record in records)
-            assert records[0].msg == "HTTP Request: %s", "the constant of the code that logs stays"
+            expected = "HTTP Request: %s (arguments withheld under zero data retention)"
+            assert records[0].msg == expected, "the constant of the code that logs stays"
             assert "ValueError" in records[2].msg
         else:
             assert len(records) == 4
             assert seen.count(text) >= 6
+
+
+def test_what_speaks_of_how_the_process_is_set_up_stays_readable(kept: Kept) -> None:
+    """A wrong setting of OpenTelemetry has to be found at start, where there is no content yet."""
+    otel_zdr.install()
+    logging.getLogger("opentelemetry.instrumentation.auto_instrumentation._load").error(
+        "Configuration of %s failed", "acme", extra={"note": 1}
+    )
+    logging.getLogger("opentelemetry.instrumentation.distro_of_others").error("Said %s", "acme")
+    assert [record.getMessage() for record in kept.records] == [
+        "Configuration of acme failed",
+        "Said %s (arguments withheld under zero data retention)",
+    ]
 
 
 def test_other_loggers_are_left_alone(kept: Kept) -> None:

@@ -189,6 +189,40 @@ def test_no_canary_on_a_span_leaves(under: Run, name: str, start: Any, later: An
     assert_clean(under.spans.data)
 
 
+KEYS_WRITTEN = st.sampled_from(
+    [
+        "gen_ai.request.model", "gen_ai.usage.input_tokens", "gen_ai.response.finish_reasons", "gen_ai.input.messages",
+        "gen_ai.request.stream", "http.route", "acme.note", "acme.usage.tokens", "workspace.id", "server.address",
+    ]
+)  # fmt: skip
+VALUES_WRITTEN = st.one_of(
+    st.sampled_from(["gpt-4o", "a/b", "a//b", "", "x" * 128, "x" * 129, "two words", "clinic", "{}", "7"]),
+    st.sampled_from([0, 2**63 - 1, 2**63, 1.5, True, None, ("stop",), ("two words",), ["stop"], "stop"]),
+)
+
+
+@LESS
+@given(written=st.lists(st.tuples(KEYS_WRITTEN, VALUES_WRITTEN), max_size=12))
+def test_what_is_written_one_by_one_stays_as_it_would_all_at_once(
+    under: Run, written: list[tuple[str, Any]]
+) -> None:
+    """Whatever short way a write takes: the last of each key, in the order of the SDK, or none."""
+    one_by_one = under.tracer.start_span("x")
+    last: dict[str, Any] = {}
+    for key, value in written:
+        one_by_one.set_attribute(key, value)
+        last.pop(key, None)
+        last[key] = value
+    one_by_one.end()
+    all_at_once = under.tracer.start_span("x", attributes=last)
+    all_at_once.end()
+    first, second = (
+        [a.SerializeToString() for a in span.attributes if not a.key.startswith("zdr.")]
+        for span in under.spans.spans[-2:]
+    )
+    assert first == second
+
+
 @LESS
 @given(body=values, name=st.one_of(st.text(max_size=8), planted.map(str)), attributes=mappings)
 def test_no_canary_on_a_log_record_leaves(under: Run, body: Any, name: str, attributes: Any) -> None:

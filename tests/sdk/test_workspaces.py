@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
+import logging
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +19,7 @@ import pytest
 from opentelemetry import baggage
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
+from opentelemetry.instrumentation.logging.handler import LoggingHandler
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -200,6 +205,22 @@ def test_a_request_with_baggage_cannot_loosen() -> None:
     assert not probe.is_raw()
     context_api.detach(token)
     assert probe.is_raw(attributes={"workspace.id": "studio"})
+
+
+def test_a_child_that_was_open_when_its_parent_named_a_workspace_names_it_too(probe: Probe) -> None:
+    """Its usage is billed to somebody, and whoever looks at it later knows whose it is."""
+    with probe.tracer.start_as_current_span("parent") as parent, probe.tracer.start_as_current_span("child"):
+        with probe.tracer.start_as_current_span("grandchild"):
+            parent.set_attribute("workspace.id", "clinic")
+        with probe.tracer.start_as_current_span("own", attributes={"workspace.id": "Ward"}):
+            pass
+    named = [
+        attribute.value.string_value
+        for span in probe.exporter.spans
+        for attribute in span.attributes
+        if attribute.key == "workspace.id"
+    ]
+    assert named == ["clinic", "Ward", "clinic", "clinic"]
 
 
 def test_baggage_tightens() -> None:
@@ -442,7 +463,53 @@ def test_an_unlisted_workspace_is_announced_once(probe: Probe, caplog: pytest.Lo
     assert not [record for record in caplog.records if "'clinic'" in record.message]
 
 
+def test_an_announcement_that_only_opentelemetry_would_log_goes_to_standard_error(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the pipeline its text is removed like any other; with another handler it is the handler's."""
+    logger = logging.getLogger("otel_zdr")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "handlers", [LoggingHandler(logger_provider=pipeline.logger_provider)])
+    otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",)))
+    said = "otel-zdr: workspace 'newcomer' is named by no list or policy: it is not under ZDR\n"
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "newcomer"}).end()
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "newcomer"}).end()
+    assert capsys.readouterr().err.count(said) == 1
+    assert b"newcomer" not in pipeline.log_exporter.data
+    heard = io.StringIO()
+    logger.addHandler(logging.StreamHandler(heard))
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "latecomer"}).end()
+    assert "latecomer" in heard.getvalue()
+    assert "latecomer" not in capsys.readouterr().err
+
+
 def test_a_workspace_that_is_no_id_counts_as_unidentified(probe: Probe) -> None:
     """``workspace(None)`` neither raises nor loosens."""
     with otel_zdr.workspace(None):
         assert not probe.is_raw()
+
+
+def test_what_is_no_id_in_code_is_said_once() -> None:
+    """Whoever passes a list or bytes believes that something is covered; what was passed is not shown."""
+    secret = canary()
+    source = (
+        "import logging, otel_zdr; logging.basicConfig()\n"
+        f"for given in (None, b'clinic', ['clinic'], '', type({secret!r}, (), {{}})()) * 2:\n"
+        "    with otel_zdr.workspace(given): pass"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    lines = [line for line in ran.stderr.splitlines() if "workspace()" in line]
+    assert len(lines) == 5
+    assert "clinic" not in ran.stderr
+    assert secret not in ran.stderr
+
+
+def test_a_class_is_not_decorated() -> None:
+    """It would look covered, and only the making of its objects would be."""
+    with pytest.raises(TypeError, match="methods"):
+
+        @otel_zdr.workspace("clinic")
+        class Visit:
+            pass

@@ -78,13 +78,12 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         'derived', False, '', None,
         "agent.threat.detection.severity ai.is_search_required annotation.label annotation.score "
         "audio.data_size_bytes confidence crewai.conversation.previous_intent "
-        "crewai.conversation.route crewai.guardrail.success db.payload_count "
-        "db.query.result.distance db.query.result.score db.search.result.distance "
-        "db.search.result.score detected_language document.score evaluation.label "
-        "evaluation.score file.size gen_ai.action.extracted_content_length "
-        "gen_ai.action.has_sensitive_data gen_ai.agent.threat.severity "
-        "gen_ai.agent.threat.threat_class gen_ai.agent.threat_detected gen_ai.audio.language "
-        "gen_ai.context.utilization gen_ai.crawl.result.html_length "
+        "crewai.conversation.route crewai.guardrail.success db.query.result.distance "
+        "db.query.result.score db.search.result.distance db.search.result.score detected_language "
+        "document.score evaluation.label evaluation.score file.size "
+        "gen_ai.action.extracted_content_length gen_ai.action.has_sensitive_data "
+        "gen_ai.agent.threat.severity gen_ai.agent.threat.threat_class "
+        "gen_ai.agent.threat_detected gen_ai.audio.language gen_ai.crawl.result.html_length "
         "gen_ai.crawl.result.markdown_length gen_ai.eval.answer_relevancy "
         "gen_ai.eval.context_relevancy gen_ai.eval.groundedness gen_ai.evaluation.score.label "
         "gen_ai.evaluation.score.value gen_ai.framework.context.size "
@@ -259,10 +258,14 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "output.images.N.image.url video.url ",
     ),
     (
+        'model', True, 'model', None,
+        "embedding_model model model_id model_name ",
+    ),
+    (
         'model', True, 'token', None,
         "ai.model ai.model.id ai.model.provider ai.model_id ai.response.model crewai.agent.llm "
         "decision.model_name decision.provider decision.request.model_name "
-        "decision.response.model_name decision.system embedding.model_name embedding_model "
+        "decision.response.model_name decision.system embedding.model_name "
         "gen_ai.framework.embedding.model gen_ai.llm.model gen_ai.llm.provider "
         "gen_ai.model.handle gen_ai.openai.batch.model gen_ai.openai.fine_tuning.fine_tuned_model "
         "gen_ai.openai.fine_tuning.model gen_ai.openai.video.model gen_ai.provider.name "
@@ -271,8 +274,8 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "langfuse.observation.model.name langsmith.metadata.ls_model_name litellm.model_group "
         "litellm.provider.model llm.model_name llm.provider llm.request.model_name "
         "llm.response.model_name llm.system metadata.ls_model_name mlflow.llm.model "
-        "mlflow.modelId model model.name model_id model_name param.model reranker.model_name "
-        "session.model settings.model traceloop.association.properties.ls_model_name ",
+        "mlflow.modelId model.name param.model reranker.model_name session.model settings.model "
+        "traceloop.association.properties.ls_model_name ",
     ),
     (
         'other_metadata', False, '', None,
@@ -351,12 +354,11 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
     ),
     (
         'other_metadata', True, 'number', None,
-        "CHAT_MESSAGE_INDEX attempt batch_size cpu crewai.agent.max_iter error_count generation "
-        "langfuse.observation.metadata.langgraph_step langfuse.observation.metadata.ls_max_tokens "
-        "langfuse.observation.metadata.ls_temperature langsmith.metadata.langgraph_step "
-        "langsmith.metadata.ls_max_tokens langsmith.metadata.ls_temperature "
-        "metadata.langgraph_step metadata.ls_max_tokens metadata.ls_temperature retry_count "
-        "traceloop.association.properties.langgraph_step "
+        "crewai.agent.max_iter langfuse.observation.metadata.langgraph_step "
+        "langfuse.observation.metadata.ls_max_tokens langfuse.observation.metadata.ls_temperature "
+        "langsmith.metadata.langgraph_step langsmith.metadata.ls_max_tokens "
+        "langsmith.metadata.ls_temperature metadata.langgraph_step metadata.ls_max_tokens "
+        "metadata.ls_temperature traceloop.association.properties.langgraph_step "
         "traceloop.association.properties.ls_max_tokens "
         "traceloop.association.properties.ls_temperature ",
     ),
@@ -691,6 +693,10 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "zdr.redacted zdr.removed ",
     ),
     (
+        'other_metadata', True, 'small', None,
+        "CHAT_MESSAGE_INDEX attempt batch_size cpu error_count generation retry_count ",
+    ),
+    (
         'other_metadata', True, 'timing', None,
         "a2a.protocol.version jsonrpc.protocol.version mcp.jsonrpc_version mcp.protocol.version "
         "rpc.jsonrpc.version ",
@@ -1010,6 +1016,15 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "vercel.proxy.path vercel.proxy.referer weave.content_refs ",
     ),
     (
+        'usage', True, 'count', None,
+        "image_count input_image_count inputs_count token_usage tokens tool_count usage "
+        "usage_metadata ",
+    ),
+    (
+        'usage', True, 'number', None,
+        "db.payload_count gen_ai.context.utilization ",
+    ),
+    (
         'usage', True, 'token', None,
         "gen_ai.openai.video.size gen_ai.request.image_size gen_ai.token.cache "
         "gen_ai.token.modality gen_ai.token.phase gen_ai.token.type gen_ai.usage.token_type "
@@ -1104,12 +1119,12 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "gen_ai.workflow.task_count host.cpu.cache.l2.size http.request.body.size "
         "http.request.resend_count http.request.size http.request_content_length "
         "http.request_content_length_uncompressed http.response.body.size http.response.size "
-        "http.response_content_length http.response_content_length_uncompressed image_count "
-        "input_image_count inputs_count langfuse.observation.cost_details "
-        "langfuse.observation.usage langfuse.observation.usage_details "
-        "langsmith.metadata.usage_metadata langsmith.usage_metadata litellm.cost.usd "
-        "litellm.tokens.completion litellm.tokens.prompt litellm.tokens.total lk.eou_metrics "
-        "lk.keyterms.added lk.keyterms.count lk.keyterms.removed lk.llm_metrics lk.metrics "
+        "http.response_content_length http.response_content_length_uncompressed "
+        "langfuse.observation.cost_details langfuse.observation.usage "
+        "langfuse.observation.usage_details langsmith.metadata.usage_metadata "
+        "langsmith.usage_metadata litellm.cost.usd litellm.tokens.completion "
+        "litellm.tokens.prompt litellm.tokens.total lk.eou_metrics lk.keyterms.added "
+        "lk.keyterms.count lk.keyterms.removed lk.llm_metrics lk.metrics "
         "lk.realtime_model_metrics lk.stt_metrics lk.tts_metrics lk.vad_metrics "
         "llm.cost.completion llm.cost.completion_details llm.cost.completion_details.audio "
         "llm.cost.completion_details.output llm.cost.completion_details.reasoning llm.cost.prompt "
@@ -1139,9 +1154,8 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "pydantic_ai.decision.usage.input_tokens pydantic_ai.decision.usage.output_tokens "
         "pydantic_ai.queue_dropped_deltas pydantic_ai.queue_dropped_structural "
         "pydantic_ai.transcript_items_dropped response.output_items rpc.message.compressed_size "
-        "rpc.message.uncompressed_size token_usage tokens tool.calls_count tool_count tools.count "
-        "usage usage.completion_tokens usage.prompt_tokens usage.total_tokens usage_metadata "
-        "workflow.output.audio_count ",
+        "rpc.message.uncompressed_size tool.calls_count tools.count usage.completion_tokens "
+        "usage.prompt_tokens usage.total_tokens workflow.output.audio_count ",
     ),
     (
         'voice_description', False, '', None,
@@ -1570,9 +1584,9 @@ WORDS: str = (
     "timestamp timestamps timing tls to token tokens tombstone tool toolkit tools top topic total "
     "trace traceloop track trained transcriber transcript transcription transfer translate "
     "transliterate transport trigger ttfb ttft tts tuned tuning turn type uid uncompressed units "
-    "unlikely untracked updates upload upsert url usage usd use used user uuid vad validate "
-    "validation validator value variable variant vcs vector vectordb vendor verbose verification "
-    "version vertex video viewport vision visits vital voice voltagent volume vpid vs wait warn "
-    "was web webengine websocket widget width wiki window with word worker workflow workload "
-    "workspace write zdr zone "
+    "unlikely untracked updates upload upsert url usage usd use used user utilization uuid vad "
+    "validate validation validator value variable variant vcs vector vectordb vendor verbose "
+    "verification version vertex video viewport vision visits vital voice voltagent volume vpid "
+    "vs wait warn was web webengine websocket widget width wiki window with word worker workflow "
+    "workload workspace write zdr zone "
 )

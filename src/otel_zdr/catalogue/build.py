@@ -53,6 +53,12 @@ _SHAPE_OF_CLASS = {
     "other_metadata": shapes.SCALAR,
 }
 
+_BOUNDED = {
+    ("usage", shapes.USAGE): shapes.COUNT,
+    ("model", shapes.TOKEN): shapes.MODEL,
+    ("other_metadata", shapes.NUMBER): shapes.SMALL,
+}
+
 
 def _read(name: str) -> Iterator[dict[str, str]]:
     with (_DATA / name).open(encoding="utf-8", newline="") as file:
@@ -125,9 +131,18 @@ def rules() -> tuple[dict[str, Rule], dict[str, Rule]]:
             if parsed is None:
                 raise ValueError(f"overlay.tsv: not a key: {pattern!r}")
             found[parsed] = rule
-    exact = {key: rule for (key, free), rule in found.items() if not free}
+    exact = {key: _bounded(key, rule) for (key, free), rule in found.items() if not free}
     tails = {key: rule for (key, free), rule in found.items() if free}
     return exact, tails
+
+
+def _bounded(key: str, rule: Rule) -> Rule:
+    """A key of one word (``usage``, ``model``) is anybody's, also where a source lists it.
+
+    Its values have to be of the size that is asked for under keys that nobody listed.
+    """
+    shape = None if "." in key else _BOUNDED.get((rule.content_class, rule.shape))
+    return rule if shape is None else Rule(rule.content_class, rule.keep, shape, rule.server_class)
 
 
 def _is_shape(shape: str) -> bool:

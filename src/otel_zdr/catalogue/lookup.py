@@ -82,6 +82,7 @@ class Lookup:
                 tail = vocabulary.words_of(".".join(named[length:]))
                 if rule.content_class == "usage":
                     known = all(map(vocabulary.is_figure_word, tail))
+                    rule = vocabulary.usage_rule(tail)
                 else:
                     known = all(word in self.words for word in tail)
                 return (rule, True) if tail and known else (None, False)

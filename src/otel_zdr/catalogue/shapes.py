@@ -14,9 +14,14 @@ from otel_zdr.catalogue.words import word_set
 
 NUMBER = "number"  # int within 64 bits or float
 USAGE = "usage"  # number, decimal text, or JSON pruned in the context of usage
+COUNT = "count"  # as USAGE, but no number from a thousand million on
+FIGURE = "figure"  # as USAGE, but no number from a million million on
+ELAPSED = "elapsed"  # a number below a day in nanoseconds, or a time since 1970 in micro- or nanoseconds
+SMALL = "small"  # a number below a thousand million, or a bool
 TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
 BOOL = "bool"
 TOKEN = "token"  # 1 to 128 characters of [A-Za-z0-9._:/@+-]
+MODEL = "model"  # a token with a letter in it, or of few digits
 TOKENS = "tokens"  # a token, or a list of at most 16
 SCALAR = "scalar"  # number, bool, token or a list of at most 16 tokens
 ROUTE = "route"  # a token that may hold the braces of a route template
@@ -32,7 +37,18 @@ MAX_TOKENS = 16
 MAX_JSON = 64 * 1024
 MAX_DEPTH = 32
 
-TOKEN_PATTERN = re.compile(r"[A-Za-z0-9._:/@+-]{1,128}")
+# A number can spell a card or an account. Under a key that a source lists it is what the source says, whatever
+# its size; under a key that only its words speak for it has to be of the size that such figures have.
+MAX_COUNT = 10**9
+MAX_FIGURE = 10**12
+MAX_ELAPSED = 10**14
+#: From 2017 to 2038 in microseconds, which no card begins with, and in nanoseconds, which are longer than one.
+EPOCHS = ((1_483_228_800 * 10**6, 2**31 * 10**6), (1_483_228_800 * 10**9, 2**31 * 10**9))
+
+# A text is made of nothing but certain characters where `strip` leaves nothing of it: quicker than a regular
+# expression, which takes memory of its own for every match. The frequent ones come first.
+PLAIN_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789-_.ABCDEFGHIJKLMNOPQRSTUVWXYZ:@+"
+TOKEN_CHARACTERS = PLAIN_CHARACTERS + "/"
 # Patterns of rarer values: compiled when first used (`compiled`), for the sake of start-up.
 ROUTE_PATTERN = r"[A-Za-z0-9._:/@+{}<>*-]{1,128}"
 QUALNAME_PATTERN = r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}"
@@ -40,10 +56,20 @@ TIMESTAMP_PATTERN = r"[0-9]{1,4}[0-9T:.+Z-]{0,40}"
 DECIMAL_PATTERN = r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"
 
 
+def is_token(text: str) -> bool:
+    """1 to 128 characters of ``[A-Za-z0-9._:/@+-]``, and not an address: ``//`` never occurs in an id."""
+    return 0 < len(text) <= MAX_TOKEN and not text.strip(TOKEN_CHARACTERS) and "//" not in text
+
+
 @cache
 def compiled(pattern: str) -> re.Pattern[str]:
     """The compiled pattern; unlike the cache of `re`, an application's patterns never push it out."""
     return re.compile(pattern)
+
+
+def may_name_a_model(token: str) -> bool:
+    """Whether a token may be a model's id: without a letter and longer it is a phone, a card or an account."""
+    return len(token) < 10 or token.upper() != token.lower()
 
 
 #: Closed enumerations: for keys that an outside caller fills in, or that the conventions close.

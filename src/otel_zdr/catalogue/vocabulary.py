@@ -5,14 +5,14 @@ Instrumentations spell the same figure in dozens of ways (``gen_ai.usage.details
 whole words, at dots, underscores, hyphens and changes of case. It is usage or timing when its tail is
 made of words of the vocabulary only, one of them a unit, and what stands before is known from other keys;
 at most one leading name (the vendor's) may be new. Words are never matched inside other words, and
-nothing here says that a *text* is safe: the rules for numbers demand a number.
+nothing here says that a *text* is safe: the rules for numbers demand a number, of a size that it can have.
 """
 
 from __future__ import annotations
 
 import re
 
-from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue import parameters, shapes
 from otel_zdr.catalogue.rule import Rule
 from otel_zdr.catalogue.words import word_set
 
@@ -35,14 +35,18 @@ _FIGURE_WORDS = word_set(
     " processing inference ttft ttfb ttlt itl tpot tps rate throughput elapsed ephemeral m h s 1 5"
     " metadata aggregated system fingerprint reads input output other new sent received read model"
     " session turn operation step steps internal external end e 2 processed synthesized spoken"
-    " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated"
+    " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated us micros"
+    " microseconds nanos nanoseconds cents"
 )
 _COUNTABLE = word_set("token character char")
+COUNTED = word_set("token tokens toks character characters chars char")
 _COUNTING = word_set("count counts usage used details detail cost costs num number total")
 _UNITS = word_set("tokens toks characters chars")
 _LOOSE_UNITS = word_set("usage credits cost costs")
 _TIMES = word_set("latency latencies ttft ttfb ttfa ttlt itl tpot tps elapsed")
-_LENGTHS = word_set("delay duration durations seconds secs sec ms millis milliseconds minutes")
+_LENGTHS = word_set(
+    "delay duration durations seconds secs sec ms us ns millis milliseconds microseconds nanoseconds minutes"
+)
 _MEDIA = word_set("audio speech video voice")
 #: Words that tie a loose unit to the use of a model.
 _COMPANIONS = word_set(
@@ -90,9 +94,10 @@ _OTHER_OWNERS = word_set(
 _TEXT_WORDS = word_set("model name id ids version reason reasons tier fingerprint provider environment")
 _LAST_WORDS_LENGTH = 32
 
-_USAGE = Rule("usage", True, shapes.USAGE)
-_TIMING = Rule("timing", True, shapes.NUMBER)
-_MODEL = Rule("model", True, shapes.TOKEN)
+_COUNT = Rule("usage", True, shapes.COUNT)
+_FIGURE = Rule("usage", True, shapes.FIGURE)
+_TIMING = Rule("timing", True, shapes.ELAPSED)
+_MODEL = Rule("model", True, shapes.MODEL)
 _REFERENCE = Rule("reference", True, shapes.TOKENS)
 _NAME = Rule("other_metadata", True, shapes.TOKEN)
 _FINISH = Rule("other_metadata", True, shapes.ENUM_PREFIX + "finish_reason")
@@ -136,6 +141,18 @@ def figure_class(words: list[str], companions: bool = False) -> str | None:
     return None
 
 
+def usage_rule(words: list[str]) -> Rule:
+    """The rule for a figure of usage that nobody listed: what is counted has another bound than what is paid."""
+    return _FIGURE if COUNTED.isdisjoint(words) else _COUNT
+
+
+def bound_of(words: list[str]) -> int:
+    """Below which a figure in a structure of usage stays: times there are no longer than what is paid is large."""
+    if COUNTED.isdisjoint(words) or figure_class(words) == "timing":
+        return shapes.MAX_FIGURE
+    return shapes.MAX_COUNT
+
+
 def _new_name(key: str) -> set[str]:
     """The words of the new name that a key may begin with: at most two lower-case ones of its first segment.
 
@@ -160,7 +177,7 @@ def _may_be_listed(key: str) -> bool:
     if not words:
         return False
     last = words[-1].lower()
-    if last in _FIGURE_WORDS and last not in _TEXT_WORDS:
+    if last in parameters.LAST_WORDS or (last in _FIGURE_WORDS and last not in _TEXT_WORDS):
         return True
     if last not in _TEXT_WORDS or len(words) < 2:
         return last in ("model", "environment")
@@ -189,7 +206,11 @@ def classify(key: str, known: frozenset[str]) -> Rule | None:
             return None
         kind = figure_class(words[start:], companions=known.issuperset(prefix))
         if kind is not None and _is_prefix_known(prefix, key, known):
-            return _USAGE if kind == "usage" else _TIMING
+            return usage_rule(words) if kind == "usage" else _TIMING
+    if words[-1] in parameters.LAST_WORDS:
+        before = parameters.prefix_of(words, VENDORS)
+        if before is not None and _OTHER_OWNERS.isdisjoint(before) and _is_prefix_known(before, key, known):
+            return parameters.RULE
     if words[-1] not in _TEXT_WORDS:
         return None
     return _classify_text(words, key, known)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from otel_zdr.cli._terminal import WRONG, plain
+from otel_zdr.version import VERSION
 
 #: Subcommand → its line in the overview. The module is ``otel_zdr.cli.<name>`` with "-" as "_".
 COMMANDS = {
@@ -68,7 +69,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("--version", action="version", version=f"otel-zdr {VERSION}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for name, line in COMMANDS.items():
         subparser = commands.add_parser(name, help=line)
@@ -77,12 +78,6 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)
     return parser
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"otel-zdr {version('otel-zdr')}"
 
 
 def _never_fail_to_print() -> None:

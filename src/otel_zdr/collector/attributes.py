@@ -133,9 +133,11 @@ def closed_condition(keys: Keys) -> str:
 def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
     """Statements that take into ``new`` what may stay of the keys in ``rest``.
 
-    These are keys of a closed shape, with an index, below a kept prefix, or spelt in words of the vocabulary.
+    These are keys of a closed shape, of one word, with an index, below a kept prefix, or spelt in words of the
+    vocabulary.
     """
-    yield f"set({new}, Filter({rest}, (k, v) => {closed_condition(keys)}))"
+    bare = (_listed(keys, shape, fits("v")) for shape, fits in values.BOUNDED.items())
+    yield f"set({new}, Filter({rest}, (k, v) => {any_of(closed_condition(keys), *bare)}))"
     indexed = all_of(
         "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
     )
@@ -145,27 +147,39 @@ def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
     free, spelt = f'{cache}["free"]', f'{cache}["spelt"]'
     allowed = all_of("Len(k) <= 200", f"not {match('k', keys.denied)}")
     yield f"set({free}, Filter({rest}, (k, _) => {allowed}))"
-    figures = any_of(values.usage("v"), values.structure("v"))
+    figures = any_of(
+        values.count("v"), spellings.may_be_large("k", values.figure("v")), values.structure("v")
+    )
     below = all_of(spellings.below_kept_prefix("k"), figures)
     yield f'merge_maps({new}, Filter({free}, (k, v) => {below}), "insert")'
     yield f"set({spelt}, Filter({free}, (k, _) => {spellings.may_be_spelt('k')}))"
     yield f"set({spelt}, Filter({spelt}, (k, _) => {spellings.is_spelt('k')}))"
-    told = all_of(figures, spellings.tells_a_figure("k"))
+    times = all_of(spellings.tells_a_time("k"), values.elapsed("v"))
+    told = all_of(any_of(figures, times), spellings.tells_a_figure("k"))
     yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
     reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
     stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
-    named = any_of(all_of(values.tokens("v"), f"not {reason}"), stopped)
-    told = all_of(spellings.tells_a_name("k"), named)
+    fits = any_of(f"not {spellings.tells_a_model('k')}", values.may_name_a_model("v"))
+    named = any_of(all_of(values.tokens("v"), f"not {reason}", fits), stopped)
+    told = any_of(
+        all_of(spellings.tells_a_name("k"), named),
+        all_of(values.small("v"), spellings.tells_a_parameter("k")),
+    )
     yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
 
 
 def _shared(keys: Keys) -> str:
     listed = (
-        all_of(is_one_of("k", keys.by_shape[shape]), values.CONDITIONS[shape]("v"))
+        _listed(keys, shape, values.CONDITIONS[shape]("v"))
         for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
     )
-    return any_of(*listed, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
+    model = _listed(keys, shapes.MODEL, values.model("v"))
+    return any_of(*listed, model, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
+
+
+def _listed(keys: Keys, shape: str, fits: str) -> str:
+    return all_of(is_one_of("k", keys.by_shape[shape]), fits)
 
 
 def _kept(keys: Keys) -> str:

@@ -48,7 +48,8 @@ _VENDOR_ID = expression(p._VENDOR_ID)
 _RESPONSE_ID = expression(p._RESPONSE_ID)
 _FINISH = f"(?:finish_reason|stop_reason|finishReason|stopReason)={words(p._FINISH)}"
 _TYPE = f"type={words(p._TYPES)}"
-_TIED = f"{words(p._MODEL_KEYS | p._TIED_TEXT)}={values.TOKEN}"
+_MODEL = f"{words(p._MODEL_KEYS)}={values.MODEL}"
+_TIED = f"{_MODEL}|{words(p._TIED_TEXT)}={values.TOKEN}"
 
 #: Paths of numbers in snake case, by letter: all of these have to match.
 _NUMBERS = {
@@ -75,13 +76,18 @@ _TEXTS = {
         rf"(?:{_FINISH}|(?:id|response_id|request_id|responseId|requestId)={_VENDOR_ID}|{_TIED})"
         rf"|[ur][0-9]\.(?:[A-Za-z0-9_-]+\.)*{_TYPE}"
     ),
-    _LETTERS[shapes.PARAMETERS]: rf"p[0-9]\.{words(p._PARAMETER_TOKENS)}={values.TOKEN}",
+    _LETTERS[shapes.PARAMETERS]: (
+        rf"p[0-9]\.(?:{words(p._PARAMETER_TOKENS - p._MODEL_KEYS)}={values.TOKEN}|{_MODEL})"
+    ),
     _BODY: (
         rf"b[0-9]\.(?:message\.|tool_calls\.{_TEXT_ITEM})*"
         rf"(?:{_FINISH}|id={_VENDOR_ID}|role={words(p._ROLES)}|type=function)"
     ),
 }
 _FLAGS = rf"^(?:u[0-9]\.{words(p._FLAGS)}|p[0-9]\.{words(p._PARAMETER_NUMBERS)})$"
+#: Figures that count neither tokens nor characters though one of the words stands in their path.
+_TIME = "_time_to_first_"
+_UNBOUND = rf"^p|\.{words(p._NUMBERS_BESIDE_USAGE)}$"
 _PARAMETER = rf"^p[0-9]\.{words(p._PARAMETER_NUMBERS)}$"
 
 
@@ -95,8 +101,13 @@ def _leaf(letters: Iterable[str]) -> str:
         if _NUMBERS[letter]
     ]
     told = "|".join(_TEXTS[letter] for letter in letters)
+    counted = match(snake, f"_{words(vocabulary.COUNTED)}(?:_|$)")
+    large = all_of(values.below("v", shapes.MAX_FIGURE), any_of(f"not {counted}", match(snake, _TIME)))
+    sized = any_of(
+        values.below("v", shapes.MAX_COUNT), large, all_of(values.number("v"), match("k", _UNBOUND))
+    )
     return any_of(
-        all_of(values.number("v"), "Len(k) <= 255", any_of(*numbers)),
+        all_of(sized, "Len(k) <= 255", any_of(*numbers)),
         all_of(
             "IsString(v)",
             "Len(v) <= 128",

@@ -169,8 +169,9 @@ def _denied(rules: dict[str, Rule]) -> str:
     }
     below |= {key for key, rule in known.tails.items() if not rule.keep} - lookup._OPEN_PREFIXES
     below = {key for key in below if not _has_index(key) and not _covered(key, below)}
-    # JSON that has to add up, which OTTL cannot check.
-    spelt |= {key for key, rule in rules.items() if rule.keep and rule.shape == shapes.EVIDENT}
+    # JSON that has to add up, which OTTL cannot check, and keys of one word, whose bounds are their own.
+    own = (shapes.EVIDENT, shapes.COUNT, shapes.SMALL, shapes.MODEL)
+    spelt |= {key for key, rule in rules.items() if rule.keep and rule.shape in own}
     spelt = {key for key in spelt if not _covered(key, below) and not _has_index(key)}
     return f"^(?:{words(below)}\\..*|{words(spelt)})$"
 

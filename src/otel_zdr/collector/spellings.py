@@ -7,6 +7,7 @@ the text ``acme_usage_metadata_prompt_token_count``, and what the vocabulary ask
 from __future__ import annotations
 
 from otel_zdr import catalogue
+from otel_zdr.catalogue import parameters
 from otel_zdr.catalogue import vocabulary as v
 from otel_zdr.collector.ottl import all_of, any_of, match, words
 
@@ -106,24 +107,50 @@ _NAMED = (
     f"{_REFERENCE}|model(?:_(?:name|id|version))?|{_some(v._NAMED)}_name|service_tier|system_fingerprint|environment"
     "|provider(?:_name)?|(?:finish|stop)_reasons?"
 )
+_PARAMETER = words("_".join(name) for name in parameters._NAMES)
+_MODEL = "(?:^|_)models?(?:_(?:name|id|version))?$"
 
 
 def may_be_spelt(key: str) -> str:
     """The quick look at the last words of ``key``."""
     snake = f"ToSnakeCase({key})"
-    return any_of(match(snake, _HINT), match(snake, _LAST))
+    return any_of(match(snake, _HINT), match(snake, _LAST), match(snake, f"_{_PARAMETER}$"))
 
 
 def is_spelt(key: str) -> str:
     """Whether ``key`` is made of known words and ends in those of a figure or a name."""
     snake = f"ToSnakeCase({key})"
     new = any_of(f"not {match(snake, _HINT)}", match(snake, _PLAIN_FIGURE), match(snake, _COMPANIONS))
-    return all_of(_well_formed(key), _of_known_words(key, f"{_FIGURE}|{_NAMED}", new))
+    others = match(snake, _within(_some(v._OTHER_OWNERS)))
+    known = _of_known_words(key, f"{_FIGURE}|{_NAMED}|{_PARAMETER}", new)
+    return all_of(_well_formed(key), f"not {others}", known)
 
 
 def tells_a_figure(key: str) -> str:
     """Whether a key that is spelt in known words is one of usage or timing."""
     return all_of(f"Len({key}) <= 128", _is_a_figure(f"ToSnakeCase({key})"))
+
+
+def may_be_large(key: str, figure: str) -> str:
+    """``figure`` under a key that counts neither tokens nor characters."""
+    return all_of(figure, f"not {match(f'ToSnakeCase({key})', _within(_some(v.COUNTED)))}")
+
+
+def tells_a_time(key: str) -> str:
+    """Whether a key of a figure is one of a time, and of nothing that is counted or paid."""
+    snake = f"ToSnakeCase({key})"
+    times = match(snake, _within(_some(v._TIMES | v._LENGTHS | {"time"})))
+    return all_of(times, f"not {match(snake, _within(_some(v._UNITS | v._LOOSE_UNITS | v._MEDIA)))}")
+
+
+def tells_a_model(key: str) -> str:
+    return match(f"ToSnakeCase({key})", _MODEL)
+
+
+def tells_a_parameter(key: str) -> str:
+    """Whether a key that is spelt in known words names a parameter of a request."""
+    owners = _some(parameters._OWNERS | v.VENDORS)
+    return match(f"ToSnakeCase({key})", f"(?:^|_){owners}_(?:.*_)?{_PARAMETER}$")
 
 
 def tells_a_name(key: str) -> str:

@@ -13,6 +13,8 @@ from otel_zdr.redaction import json_pruning
 _CHARACTER = "[A-Za-z0-9._:@+-]"
 #: A token; ``//`` never occurs in an id, only in an address.
 TOKEN = f"(?:(?:/?{_CHARACTER})+/?|/)"
+#: A token with a letter in it, or of few characters.
+MODEL = f"(?:{_CHARACTER}{{1,9}}|(?:/?{_CHARACTER})*/?[A-Za-z](?:/?{_CHARACTER})*/?)"
 ROUTE = "(?:(?:/?[A-Za-z0-9._:@+{}<>*-])+/?|/)"
 QUALNAME = f"(?:(?:/?(?:{_CHARACTER}|<(?:locals|lambda|module|genexpr)>))+/?|/)"
 DECIMAL = expression(shapes.DECIMAL_PATTERN)
@@ -59,6 +61,43 @@ def usage(value: str) -> str:
     return any_of(number(value), _text(value, 38, DECIMAL))
 
 
+def below(value: str, bound: int) -> str:
+    """A number of that size. Comparing is never true between types, nor for what is not a number."""
+    return all_of(f"{value} > -{bound}", f"{value} < {bound}")
+
+
+def _figure_below(value: str, bound: int) -> str:
+    digits = len(str(bound)) - 1
+    decimal = rf"-?0{{0,{18 - digits}}}[0-9]{{1,{digits}}}(?:[.][0-9]{{1,18}})?"
+    return any_of(below(value, bound), _text(value, 38, decimal))
+
+
+def count(value: str) -> str:
+    return _figure_below(value, shapes.MAX_COUNT)
+
+
+def figure(value: str) -> str:
+    return _figure_below(value, shapes.MAX_FIGURE)
+
+
+def elapsed(value: str) -> str:
+    epochs = (all_of(f"{value} >= {first}", f"{value} < {last}") for first, last in shapes.EPOCHS)
+    return any_of(below(value, shapes.MAX_ELAPSED), *epochs)
+
+
+def small(value: str) -> str:
+    return any_of(below(value, shapes.MAX_COUNT), f"IsBool({value})")
+
+
+def may_name_a_model(value: str) -> str:
+    """Whether a text may be a model's id, if it is a token: without a letter and longer it may be a card."""
+    return all_of(f"IsString({value})", any_of(f"Len({value}) < 10", match(value, "[A-Za-z]")))
+
+
+def model(value: str) -> str:
+    return all_of(token(value), may_name_a_model(value))
+
+
 def timing(value: str) -> str:
     return any_of(number(value), _text(value, 48, f'(?:{TIMESTAMP}|"{TIMESTAMP}")'))
 
@@ -74,6 +113,13 @@ CONDITIONS = {
     shapes.TOKEN: token,
     shapes.TOKENS: tokens,
     shapes.SCALAR: scalar,
+}
+
+#: Of the bounded shapes, which only keys of one word have.
+BOUNDED = {
+    shapes.COUNT: lambda value: any_of(count(value), structure(value)),
+    shapes.SMALL: small,
+    shapes.MODEL: model,
 }
 
 #: Texts of closed shapes, by shape.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Collection
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
+
+from otel_zdr.version import VERSION
 
 from . import _hosts
 from ._patch import Patches
@@ -63,7 +64,7 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     def _instrument(self, **kwargs: Any) -> None:
         telemetry = Telemetry(
             f"otel_zdr.instrumentation.{self.client}",
-            _own_version(),
+            VERSION,
             tracer_provider=kwargs.get("tracer_provider"),
             meter_provider=kwargs.get("meter_provider"),
             logger_provider=kwargs.get("logger_provider"),
@@ -82,10 +83,3 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """Apply `patches.wrap(module, name, sync_call(operation) or async_call(operation))` for each
         method.
         """
-
-
-def _own_version() -> str:
-    try:
-        return version("otel-zdr")
-    except PackageNotFoundError:
-        return "0"

@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from otel_zdr.policy.patterns import matches
 
@@ -97,8 +97,7 @@ def coverage(
     return _answer(asked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
+class _Question(NamedTuple):
     product: str
     data: str
     provider: str | None

@@ -54,10 +54,11 @@ _WORKSPACE = ("zdr", "inherit", "ineligible", "keep_keys", "keep_names")
 _PRODUCT = ("zdr", "ineligible")
 _REDACT_OR_RETAIN = ("redact", "retain")
 
-_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}")
-_NAME = re.compile(r"[A-Za-z0-9._:/@+\-]{1,128}")
-_BARE = re.compile(r"[A-Za-z0-9_\-]+")
-_PLACE = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)")
+# Compiled when a policy file is read: most processes have none.
+_KEY = r"[A-Za-z0-9_][A-Za-z0-9._\-/]{0,127}"
+_NAME = r"[A-Za-z0-9._:/@+\-]{1,128}"
+_BARE = r"[A-Za-z0-9_\-]+"
+_PLACE = r"\(at (?:line (\d+), column (\d+)|end of document)\)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _decode(content: bytes, name: str) -> str:
 
 def _describe(message: str, content: str) -> str:
     """A syntax error with its place and without any text of the file (it may stand under ``api_keys``)."""
-    found = _PLACE.search(message)
+    found = re.search(_PLACE, message)
     what = message[: found.start()].strip() if found else "is not TOML"
     for told, said in (
         ("Cannot declare", "a table is declared twice"),
@@ -380,7 +381,7 @@ class _Reader:
         keys = self._texts(path, table, "keep_keys")
         for number, key in enumerate(keys):
             place = (*path, f"keep_keys[{number}]")
-            if not _KEY.fullmatch(key[:-2] if key.endswith(".*") else key):
+            if not re.fullmatch(_KEY, key[:-2] if key.endswith(".*") else key):
                 self._wrong(place, key, allowed)
             content_class = content_class_of(key)
             if content_class is not None:
@@ -390,7 +391,7 @@ class _Reader:
     def _keep_names(self, path: tuple[str, ...], table: dict[str, Any]) -> frozenset[str]:
         names = self._texts(path, table, "keep_names")
         for number, name in enumerate(names):
-            if not _NAME.fullmatch(name[:-2] if name.endswith(".*") else name):
+            if not re.fullmatch(_NAME, name[:-2] if name.endswith(".*") else name):
                 self._wrong(
                     (*path, f"keep_names[{number}]"),
                     name,
@@ -437,6 +438,8 @@ class _Reader:
         id_ = _normalise(text)
         if id_ is None:
             self._wrong(path, text, f"an id of 1 to {_MAX_ID} characters")
+        if not id_.isprintable():
+            self._wrong(path, text, "an id without invisible characters")
         if any(sign in id_ for sign in "?[]"):
             self._wrong(path, text, "an id, or a pattern whose only sign is `*`")
         return canonical(id_)
@@ -464,7 +467,8 @@ def _dotted(path: tuple[str, ...]) -> str:
     import json
 
     return ".".join(
-        part if _BARE.fullmatch(part.split("[")[0]) else json.dumps(part, ensure_ascii=False) for part in path
+        part if re.fullmatch(_BARE, part.split("[")[0]) else json.dumps(part, ensure_ascii=False)
+        for part in path
     )
 
 

@@ -23,7 +23,7 @@ class in :data:`RETAINABLE` (nothing else: no events, names, bodies, errors, unk
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from otel_zdr.policy import coverage as promise
 from otel_zdr.policy.patterns import matches
@@ -64,8 +64,7 @@ _CONTENT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Eligibility:
+class Eligibility(NamedTuple):
     """What holds for one item.
 
     Attributes:
@@ -102,20 +101,28 @@ def judge(
             retained because of them.
     """
     try:
-        values = tuple(map(attributes.get, _ASKED))
-        if values[:4] == _NO_PRODUCT:
-            return None
-        # The values as they are: items of one kind ask the same again and again. The flags are for numbers
-        # that equal one another.
+        get = attributes.get
+        own, operation = get(PRODUCT), get(_OPERATION)
+        span_kind = request_type = None
+        if own is None and operation is None:
+            span_kind, request_type = get("openinference.span.kind"), get("llm.request.type")
+            if span_kind is None and request_type is None:
+                return None
+        port, hint = get("server.port"), get(NO_RETENTION_HINT)
+        # The values as they are: items of one kind ask the same again and again. The types are for numbers that
+        # equal one another.
         question = (
-            values, type(values[4]) is int, values[5] is False, server, served, inworld_hosts,
+            own, operation, span_kind, request_type, port, type(port), hint, type(hint),
+            get("server.address"), get("net.peer.name"),
+            get("gen_ai.provider.name"), get("gen_ai.system"), get("llm.provider"), get("llm.system"),
+            get(ATTEMPTS), get(PROVIDER), server, served, inworld_hosts,
         )  # fmt: skip
         try:
             found = _judged.get(question, _NOT_ASKED)
         except TypeError:  # a list
-            return _answer(attributes.get, server, served, inworld_hosts)
+            return _answer(get, server, served, inworld_hosts)
         if found is _NOT_ASKED:
-            found = _answer(attributes.get, server, served, inworld_hosts)
+            found = _answer(get, server, served, inworld_hosts)
             if len(_judged) >= _REMEMBERED:
                 _judged.clear()
             _judged[question] = found
@@ -124,12 +131,7 @@ def judge(
         return None
 
 
-_NO_PRODUCT = (None, None, None, None)
 _NOT_ASKED = object()
-_ASKED = (
-    PRODUCT, _OPERATION, "openinference.span.kind", "llm.request.type", "server.port", NO_RETENTION_HINT,
-    *_HOST_KEYS, *_PROVIDER_KEYS, ATTEMPTS, PROVIDER,
-)  # fmt: skip
 _judged: dict[tuple[object, ...], object] = {}
 
 

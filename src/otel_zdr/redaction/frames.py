@@ -21,13 +21,13 @@ nearest base class that does is named instead.
 
 from __future__ import annotations
 
-import re
 import sys
 from hashlib import blake2b
 from os.path import basename
 from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
+from otel_zdr.catalogue.shapes import compiled
 from otel_zdr.redaction.code_origin import IdentityMemo, file_of, module_of, namespace, own_scope
 
 MAX_EXCEPTIONS = 16
@@ -47,9 +47,10 @@ LINE = (
 )
 """One line of a stack trace as a regular expression (not anchored; RE2 understands it too)."""
 
-_FILE = re.compile(r"[A-Za-z0-9_.+-]{1,80}\.py")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.(?:<locals>|[A-Za-z_][A-Za-z0-9_]*))*")
-_QUALIFIED = re.compile(r"[A-Za-z0-9_.<>]{1,128}")
+# Compiled when the first exception is described, for the sake of start-up.
+_FILE = r"[A-Za-z0-9_.+-]{1,80}\.py"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.(?:<locals>|[A-Za-z_][A-Za-z0-9_]*))*"
+_QUALIFIED = r"[A-Za-z0-9_.<>]{1,128}"
 
 # Descriptors of the built-in classes: a subclass cannot override what is reached through them.
 _cause = BaseException.__dict__["__cause__"].__get__
@@ -216,7 +217,11 @@ _frames: IdentityMemo[CodeType, CodeFrame] = IdentityMemo()
 def _examine(entry: TracebackType, code: CodeType) -> CodeFrame:
     scope = own_scope(entry.tb_frame)
     file = basename(code.co_filename)
-    if scope is None or not _FILE.fullmatch(file) or not _QUALIFIED.fullmatch(scope.qualified_name):
+    if (
+        scope is None
+        or not compiled(_FILE).fullmatch(file)
+        or not compiled(_QUALIFIED).fullmatch(scope.qualified_name)
+    ):
         return _frames.put(code, _HIDDEN)
     return _frames.put(code, CodeFrame(file, scope.qualified_name))
 
@@ -296,7 +301,7 @@ def _known_name(cls: type) -> str | None:
     if type(module_name) is not str or type(name) is not str:
         return None
     dotted = f"{module_name}.{name}"
-    if len(dotted) > 120 or not _NAME.fullmatch(dotted):
+    if len(dotted) > 120 or not compiled(_NAME).fullmatch(dotted):
         return None
     if not _type_flags(cls) & _HEAP_TYPE:
         return dotted

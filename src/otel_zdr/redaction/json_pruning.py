@@ -24,14 +24,17 @@ _WITHIN = "within"  # inside a part named usage of something else: figures only
 _METRICS = "metrics"  # inside a part named metrics: what is a figure by its own name
 _BODY = "body"  # a structured log body
 
-_token_match = shapes.TOKEN_PATTERN.fullmatch
-#: Only so far is a text looked at that may be a token.
-_TOO_LONG = shapes.MAX_TOKEN + 1
-
 _MAX_ITEMS = 128
 _MAX_NODES = 5_000
 #: Above that OTLP has no integers.
 _ANY_INTEGER = 2**63
+_BOUND_OF_SHAPE: dict[str, float] = {
+    **dict.fromkeys((shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR), _ANY_INTEGER),
+    shapes.COUNT: shapes.MAX_COUNT,
+    shapes.SMALL: shapes.MAX_COUNT,
+    shapes.FIGURE: shapes.MAX_FIGURE,
+    shapes.ELAPSED: shapes.MAX_ELAPSED,
+}
 #: One of these stands in every JSON of which something could survive; a look that costs next to nothing.
 _HINTS = (
     "sage",
@@ -55,10 +58,6 @@ _FLAGS = word_set("cancelled streamed streaming")
 _NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Figures of usage with a word that elsewhere means content (Gemini's spelling).
 _NUMBERS_OF_USAGE = word_set("cached_content_token_count cachedContentTokenCount")
-#: Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
-_MAX_COUNT = 10**9
-_MAX_FIGURE = 10**12
-_COUNTED = word_set("token tokens toks character characters chars char")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
 _VENDOR_ID = (
     r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|modr|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
@@ -257,9 +256,12 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
         if type(key) is not str:
             continue
         rule = rules.get(key) or _rule_of(key, context)
+        if rule is _NO_RULE:
+            continue
         kind = type(value)
         if kind is str:
-            if value not in rule.among and not _stays(rule, value):  # type: ignore[arg-type]
+            # A long text is not looked up: its hash would be as long in the making.
+            if len(value) > shapes.MAX_TOKEN or (value not in rule.among and not _stays(rule, value)):  # type: ignore[arg-type]
                 continue
             if context == RESPONSE:
                 tied.append(key)
@@ -274,7 +276,10 @@ def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, b
             kind is dict or kind is list or kind is tuple or isinstance(value, Mapping)
         ):
             budget.nodes = nodes
-            value = _prune(value, rule.part, depth - 1, budget)
+            if kind is dict:
+                value = _prune_mapping(value, rule.part, depth - 1, budget)  # type: ignore[arg-type]
+            else:
+                value = _prune(value, rule.part, depth - 1, budget)
             nodes = budget.nodes
             if value is REMOVED:
                 continue
@@ -404,14 +409,14 @@ def _bound_of(key: str, context: str) -> float:
     if context == _BODY and key == "index":
         return _ANY_INTEGER
     if context == _BODY and "." in key:
-        shape = _listed_shape(key)
-        return _ANY_INTEGER if shape in (shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR) else 0
+        return _BOUND_OF_SHAPE.get(_listed_shape(key) or "", 0)
     words = vocabulary.words_of(key)
     if not words or not all(map(vocabulary.is_figure_word, words)):
         if context == USAGE and key in _NUMBERS_BESIDE_USAGE:
             return _ANY_INTEGER
-        return _MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
-    bound = _MAX_FIGURE if _COUNTED.isdisjoint(words) else _MAX_COUNT
+        return shapes.MAX_COUNT if context in (USAGE, _WITHIN) and key in _NUMBERS_OF_USAGE else 0
+    # Above these a number in JSON is no figure of one operation: it may be a card, a phone or an account.
+    bound = vocabulary.bound_of(words)
     if context in (USAGE, _WITHIN):
         return bound
     if context == _METRICS:
@@ -439,31 +444,33 @@ def _texts_of(key: str, context: str) -> frozenset[str]:
 
 def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
     """Which other texts in the form of a token stay under a key; None where none does."""
-    if context == PARAMETERS:
-        return _any if key in _PARAMETER_TOKENS else None
     if context in (_WITHIN, _METRICS):
         return None
-    if key == "id":
+    if key == "id" and context != PARAMETERS:
         return is_vendor_id
     if context == _BODY:
-        listed = _listed_shape(key) if "." in key else None
-        return _any if listed in (shapes.TOKEN, shapes.TOKENS, shapes.SCALAR) else None
-    if key in _MODEL_KEYS or key in _TIED_TEXT:
+        return _TEST_OF_SHAPE.get(_listed_shape(key) or "") if "." in key else None
+    if key in _MODEL_KEYS:
+        return shapes.may_name_a_model
+    if context == PARAMETERS:
+        return _any if key in _PARAMETER_TOKENS else None
+    if key in _TIED_TEXT:
         return _any
     if context == USAGE:
         rule = vocabulary.classify(key, frozenset()) if key != "type" else None
-        return _any if rule is not None and rule.shape in (shapes.TOKEN, shapes.TOKENS) else None
+        return _TEST_OF_SHAPE.get(rule.shape) if rule is not None else None
     return is_vendor_id if key in ("response_id", "request_id", "responseId", "requestId") else None
 
 
 def _stays(rule: _Rule, text: str) -> bool:
-    return (
-        rule.stays is not None
-        and _token_match(text, 0, _TOO_LONG) is not None
-        and "//" not in text
-        and rule.stays(text)
-    )
+    return rule.stays is not None and shapes.is_token(text) and rule.stays(text)
 
 
 def _any(_text: str) -> bool:
     return True
+
+
+_TEST_OF_SHAPE: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys((shapes.TOKEN, shapes.TOKENS, shapes.SCALAR), _any),
+    shapes.MODEL: shapes.may_name_a_model,
+}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from otel_zdr.catalogue import figure_of, is_operational, names, shapes
+from otel_zdr.catalogue.shapes import is_token
 from otel_zdr.catalogue.words import word_set
-from otel_zdr.redaction.shaping import is_token
 
 METHODS = shapes.ENUMS["http_method"]
 KINDS = frozenset({"internal", "server", "client", "producer", "consumer"})
@@ -130,7 +130,7 @@ class Names:
             return True
         if len(name) > 2 * shapes.MAX_TOKEN:
             return False
-        if self.is_listed(name):
+        if self._lists_some and self.is_listed(name):
             return True
         first, space, rest = name.partition(" ")
         if not space:
@@ -142,7 +142,7 @@ class Names:
                 rest = rest.removesuffix(part)
             return rest in (attributes.get("http.route"), attributes.get("url.template"))
         return (
-            first in _FIXED_PARTS or first.lower() in _SQL or _is_value(first, attributes, OPERATION_KEYS)
+            first in _FIXED_PARTS or _is_value(first, attributes, OPERATION_KEYS) or first.lower() in _SQL
         ) and _is_subject(rest, attributes)
 
     def _is_plain_span(self, name: str, attributes: Mapping[str, object]) -> bool:

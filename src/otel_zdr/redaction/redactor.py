@@ -16,9 +16,8 @@ from otel_zdr.catalogue.rule import CONTENT_CLASSES, Rule
 from otel_zdr.redaction import json_pruning, shaping
 from otel_zdr.redaction.naming import KINDS, Names, is_level, rebuilt_span_name
 from otel_zdr.redaction.removed import REMOVED, count
+from otel_zdr.redaction.short_way import ShortWay
 
-_MAX_INT = 2**63 - 1
-_MIN_INT = -(2**63)
 _MAX_NODES = 1000
 _OVER_SHAPE = "free_text"
 _RESERVED = "zdr."
@@ -32,33 +31,11 @@ _MAY_BEGIN_JSON = frozenset(
     "{[\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000"
 ).union(map(chr, range(0x2000, 0x200B)))
 _DIGITS = frozenset("0123456789")
-_token_match = shapes.TOKEN_PATTERN.fullmatch
-
-# What the fast path can decide by itself, as bits of an entry of its table. Written out (1, 2, 4, 8, 16) where
-# they are tested: those loops are most of what an item under ZDR costs.
-_NUMBER, _BOOL, _TOKEN, _LIST, _SHAPED, LONG_WAY = 1, 2, 4, 8, 16, 32
-_MASKS = {
-    shapes.NUMBER: _NUMBER,
-    shapes.USAGE: _NUMBER,
-    shapes.TIMING: _NUMBER,
-    shapes.BOOL: _BOOL,
-    shapes.TOKEN: _TOKEN,
-    shapes.TOKENS: _NUMBER | _TOKEN | _LIST,
-    shapes.SCALAR: _NUMBER | _BOOL | _TOKEN | _LIST,
-    # Pruning is not done twice to find out that it is needed.
-    shapes.JSON: LONG_WAY,
-    shapes.EVIDENT: LONG_WAY,
-    shapes.PARAMETERS: LONG_WAY,
-}
+_PLAIN = shapes.PLAIN_CHARACTERS
 
 
 def _module_is_loaded(name: str) -> bool:
     return name in sys.modules
-
-
-Keeps = Callable[[str, int], int]
-Drops = Callable[[str], "str | None"]
-_Tables = tuple[dict[str, int], dict[str, str]]
 
 
 class Redactor:
@@ -66,6 +43,7 @@ class Redactor:
 
     ``keep_keys``: further metadata keys, exact or ``prefix.*`` (validated by the settings).
     ``keep_names``: further names of spans, events, scopes and instruments, exact or ``prefix.*``.
+    ``watched``: keys whose values the caller has to see, see `short_way`.
     ``module_known``: whether a dotted name is a module of this process; must not import.
 
     The ``removed`` argument of every method counts values by content class, one a top-level value.
@@ -76,6 +54,7 @@ class Redactor:
         *,
         keep_keys: Iterable[str] = (),
         keep_names: Iterable[str] = (),
+        watched: Iterable[str] = (),
         module_known: Callable[[str], bool] = _module_is_loaded,
     ) -> None:
         keep_keys = tuple(keep_keys)
@@ -85,31 +64,34 @@ class Redactor:
         self._names = Names(keep_names, module_known)
         self._parents = _parents()
         self._shapers: dict[str, shaping.Shaper] = {}
-        self._client, self._server = self._tables()
-        self._ways: dict[tuple[bool, frozenset[str]], tuple[Keeps, Drops]] = {}
+        self._client, self._server = self._short_ways()
+        self._watched = frozenset(watched)
+        self._unwatched: list[ShortWay | None] = [None, None]
 
-    def _tables(self) -> tuple[_Tables, _Tables]:
-        """For clients and for servers: exact keys → bits of what the fast path lets stay, and exact keys → the
-        class that all goes and counts as.
-        """
-        keeps: dict[str, int] = {}
-        drops: dict[str, str] = {}
+    def _short_ways(self) -> tuple[ShortWay, ShortWay]:
+        """For clients and for servers, of the keys with an exact rule."""
+        kept: dict[str, str] = {}
+        classes: dict[str, str] = {}
         of_callers: dict[str, str] = {}
-        rules: Mapping[str, Rule | None] = catalogue.exact_rules()
-        if self._keeps_more:
-            rules = {key: self._rule(key) for key in (*rules, *self._kept)}
+        rules: dict[str, Rule | None] = {**catalogue.exact_rules()}
+        for key in self._kept:
+            rules[key] = self._rule(key)
+        if self._kept_prefixes:
+            for key in rules:
+                if key.startswith(self._kept_prefixes):
+                    rules[key] = self._rule(key)
         for key, rule in rules.items():
             if rule is None or key[:4] == _RESERVED:
                 continue
             if rule.server_class is not None:
                 of_callers[key] = rule.server_class
             if not rule.keep:
-                drops[key] = rule.content_class
+                classes[key] = rule.content_class
             else:
-                keeps[key] = _MASKS.get(rule.shape, _SHAPED)
+                kept[key] = rule.shape
                 self._shapers[key] = shaping.SHAPERS[rule.shape]
-        kept_by_servers = {key: bits for key, bits in keeps.items() if key not in of_callers}
-        return (keeps, drops), (kept_by_servers, {**drops, **of_callers})
+        kept_by_servers = {key: shape for key, shape in kept.items() if key not in of_callers}
+        return ShortWay(kept, classes), ShortWay(kept_by_servers, {**classes, **of_callers})
 
     def _rule(self, key: str) -> Rule | None:
         """The operator's word, then the catalogue's. The settings have refused content classes."""
@@ -124,22 +106,16 @@ class Redactor:
         # What follows the prefix may be data: a token, and nothing that the catalogue calls content.
         return (
             key.startswith(self._kept_prefixes)
-            and shaping.is_token(key)
+            and shapes.is_token(key)
             and catalogue.content_class_of(key) is None
         )
 
-    def ways(self, server: bool, apart: frozenset[str]) -> tuple[Keeps, Drops]:
-        """What `attribute` looks up first, for callers on whose way every call counts.
-
-        The first look-up gives bits for a key: an int and a float stay (1), a bool (2), a token (4), a tuple of
-        tokens (8); what the bits do not settle, and all about the keys ``apart``, is left to `attribute`.
-        For keys without bits the second gives the class that everything goes and counts as.
-        """
-        found = self._ways.get((server, apart))
+    def short_way(self, server: bool) -> ShortWay:
+        """What of attributes is settled without `attribute`, to which all about the watched keys is left."""
+        found = self._unwatched[server]
         if found is None:
-            keeps, drops = self._server if server else self._client
-            found = ({**keeps, **dict.fromkeys(apart, LONG_WAY)}.get, drops.get)
-            self._ways[server, apart] = found
+            found = (self._server if server else self._client).without(self._watched)
+            self._unwatched[server] = found
         return found
 
     # --- attributes
@@ -151,24 +127,22 @@ class Redactor:
         """
         try:
             if type(key) is str:
-                keeps, drops = self._server if server else self._client
-                bits = keeps.get(key, 0)
+                way = self._server if server else self._client
                 kind = type(value)
                 if kind is str:
-                    if bits & _TOKEN and shaping.is_token(value):
+                    if key in way.tokens and shapes.is_token(value):
                         return value
-                elif kind is int:
-                    if bits & _NUMBER and _MIN_INT <= value <= _MAX_INT:
+                elif kind is int or kind is float:
+                    if key in way.numbers and shaping.is_number(value):
                         return value
-                elif (kind is float and bits & _NUMBER) or (kind is bool and bits & _BOOL):
+                elif kind is bool and key in way.flags:
                     return value
-                if not bits:
-                    content_class = drops.get(key)
-                    if content_class is None and kind is str and self.is_lost_text(key, value):
-                        content_class = _OVER_SHAPE
-                    if content_class is not None:
-                        count(removed, content_class)
-                        return REMOVED
+                content_class = way.classes.get(key)
+                if content_class is None and kind is str and self.is_lost_text(key, value):
+                    content_class = _OVER_SHAPE
+                if content_class:
+                    count(removed, content_class)
+                    return REMOVED
         except Exception:
             count(removed, _OVER_SHAPE)
             return REMOVED
@@ -195,51 +169,50 @@ class Redactor:
         clean: dict[str, object] = {}
         if mapping is None:
             return clean
-        tables = self._server if server else self._client
-        keeps, drops, shapers = tables[0].get, tables[1].get, self._shapers
-        is_token, is_token_list, is_lost_text = _token_match, shaping.token_list, self.is_lost_text
+        way = self._server if server else self._client
+        tokens, numbers = way.tokens, way.numbers
         try:
             items: list[tuple[Any, Any]] = list(mapping.items())  # another thread may be writing
         except Exception:
             count(removed, _OVER_SHAPE)
             return clean
-        # Bits are written out, and what is not settled falls through: this loop is what most of the gate costs.
+        # Written out, and what is not settled falls through: this loop is what most of the gate costs.
         for key, value in items:
             try:
                 if type(key) is str:
-                    bits = keeps(key, 0)
                     kind = type(value)
                     if kind is str:
-                        if bits & 4:
-                            # Only so far that what is too long shows; `shaping.is_token` says it plainly.
-                            if is_token(value, 0, 129) and "//" not in value:
+                        if key in tokens:
+                            # As `is_token` has it, which is asked where a slash may be two.
+                            if (value and len(value) < 129 and not value.strip(_PLAIN)) or shapes.is_token(
+                                value
+                            ):
                                 clean[key] = value
                                 continue
-                        elif bits & 16 and shapers[key](value) is value:
+                        elif key in way.shaped and self._shapers[key](value) is value:
                             clean[key] = value
                             continue
                     elif kind is int:
-                        if bits & 1 and value.bit_length() < 64:
+                        if key in numbers and value.bit_length() < 64:
                             clean[key] = value
                             continue
                     elif kind is float:
-                        if bits & 1:
+                        if key in numbers:
                             clean[key] = value
                             continue
                     elif kind is bool:
-                        if bits & 2:
+                        if key in way.flags:
                             clean[key] = value
                             continue
-                    elif kind is tuple and bits & 8 and is_token_list(value) is value:
+                    elif kind is tuple and key in way.lists and shaping.token_list(value) is value:
                         clean[key] = value
                         continue
-                    if not bits:
-                        content_class = drops(key)
-                        if content_class is None and kind is str and is_lost_text(key, value):
-                            content_class = _OVER_SHAPE
-                        if content_class is not None:
-                            removed[content_class] = removed.get(content_class, 0) + 1
-                            continue
+                    content_class = way.classes.get(key)
+                    if content_class is None and kind is str and self.is_lost_text(key, value):
+                        content_class = _OVER_SHAPE
+                    if content_class:
+                        removed[content_class] = removed.get(content_class, 0) + 1
+                        continue
                 kept = self.attribute_plainly(key, value, removed, server)
                 if kept is not REMOVED:
                     name = shaping.plain_text(key)
@@ -255,17 +228,17 @@ class Redactor:
         The vocabulary lets numbers, tokens and JSON stay under such keys: prose needs no look at the words of
         its key. What stands below a key of content, or has an index, may count as another class.
         """
-        if _token_match(text, 0, 129) or text[:1] in _MAY_BEGIN_JSON or len(key) > 200:
+        if len(text) < 129 and not text.strip(shapes.TOKEN_CHARACTERS):
             return False
-        if key[:1] in _DIGITS:
+        if text[0] in _MAY_BEGIN_JSON or len(key) > 200:
             return False
         parents = self._parents
-        end = key.find(".")
-        while end >= 0:
-            if key[:end] in parents or key[end + 1 : end + 2] in _DIGITS:
+        above, dot, last = key.rpartition(".")
+        while dot:
+            if above in parents or last[:1] in _DIGITS:
                 return False
-            end = key.find(".", end + 1)
-        return True
+            above, dot, last = above.rpartition(".")
+        return last[:1] not in _DIGITS
 
     def resource_attributes(
         self, mapping: Mapping[str, object] | None, removed: dict[str, int]
@@ -477,7 +450,7 @@ class Redactor:
             return None
         try:
             plain = shaping.plain_text(text)
-            if plain is not None and (shaping.is_token(plain) or _is_unit(plain)):
+            if plain is not None and (shapes.is_token(plain) or _is_unit(plain)):
                 return plain
         except Exception:
             pass
@@ -526,15 +499,16 @@ class Redactor:
             for key, value in list(mapping.items()) if mapping else ():
                 if type(key) is not str:
                     continue
-                if key in self._kept and type(value) is str and shaping.is_token(value):
+                if key in self._kept and type(value) is str and shapes.is_token(value):
                     clean[key] = value
                     continue
                 rule = catalogue.find(key)
                 if rule is None or not rule.keep:
                     continue
-                if (rule.content_class == "usage" and shaping.is_number(value)) or (
-                    rule.content_class == "model" and type(value) is str and shaping.is_token(value)
-                ):
+                plain = (rule.content_class == "usage" and shaping.is_number(value)) or (
+                    rule.content_class == "model" and type(value) is str and shapes.is_token(value)
+                )
+                if plain and shaping.SHAPERS[rule.shape](value) is value:
                     clean[key] = value
         except Exception:
             pass

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue.shapes import is_token
 from otel_zdr.redaction import json_pruning
 from otel_zdr.redaction.removed import REMOVED
 
 _MAX_INT = 2**63 - 1
 _MIN_INT = -(2**63)
-_token = shapes.TOKEN_PATTERN.fullmatch
 _MAX_QUALNAME = 192
 _MAX_LIST_TEXT = 2048
 
@@ -30,11 +30,6 @@ def plain_text(value: object) -> str | None:
     return None
 
 
-def is_token(text: str) -> bool:
-    """1 to 128 characters of ``[A-Za-z0-9._:/@+-]``, and not an address: ``//`` never occurs in an id."""
-    return len(text) <= shapes.MAX_TOKEN and _token(text) is not None and "//" not in text
-
-
 def is_number(value: object) -> bool:
     """A float, or an int that OTLP can carry (64 bits): a longer one can spell text."""
     kind = type(value)
@@ -45,6 +40,26 @@ def is_number(value: object) -> bool:
 
 def number(value: object) -> object:
     return value if is_number(value) else REMOVED
+
+
+def elapsed(value: object) -> object:
+    if not is_number(value):
+        return REMOVED
+    if _is_below(value, shapes.MAX_ELAPSED):
+        return value
+    return value if any(first <= value < last for first, last in shapes.EPOCHS) else REMOVED  # type: ignore[operator]
+
+
+def small(value: object) -> object:
+    """A flag, or a number of the size that parameters have."""
+    if type(value) is bool:
+        return value
+    return value if is_number(value) and _is_below(value, shapes.MAX_COUNT) else REMOVED
+
+
+def _is_below(number: object, bound: int) -> bool:
+    # NaN is below nothing, and infinity below no bound.
+    return -bound < number < bound  # type: ignore[operator]
 
 
 def boolean(value: object) -> object:
@@ -59,6 +74,11 @@ def token(value: object) -> object:
 def _is_quoted_token(text: str) -> bool:
     """Whether it is a token as JSON: some instrumentations encode every attribute."""
     return 2 < len(text) <= shapes.MAX_TOKEN and text[0] == text[-1] == '"' and is_token(text[1:-1])
+
+
+def model(value: object) -> object:
+    kept = token(value)
+    return kept if type(kept) is str and shapes.may_name_a_model(kept) else REMOVED
 
 
 def vendor_id(value: object) -> object:
@@ -88,7 +108,7 @@ def token_list(values: list[object] | tuple[object, ...]) -> object:
     if len(values) > shapes.MAX_TOKENS:
         return REMOVED
     for item in values:
-        if type(item) is not str or len(item) > 128 or not _token(item) or "//" in item:
+        if type(item) is not str or not is_token(item):
             break
     else:
         return values
@@ -167,6 +187,20 @@ def usage(value: object) -> object:
     return json_pruning.prune_value(value, json_pruning.USAGE)
 
 
+def _usage_below(bound: int) -> Shaper:
+    def shape(value: object) -> object:
+        if is_number(value):
+            return value if _is_below(value, bound) else REMOVED
+        kept = usage(value)
+        text = plain_text(kept)
+        # Numbers inside JSON are bounded where it is pruned.
+        if text is not None and text[0] not in "{[" and not _is_below(float(text), bound):
+            return REMOVED
+        return kept
+
+    return shape
+
+
 def response(value: object) -> object:
     text = plain_text(value)
     if text is not None:
@@ -191,6 +225,11 @@ def parameters(value: object) -> object:
 SHAPERS: dict[str, Shaper] = {
     shapes.NUMBER: number,
     shapes.USAGE: usage,
+    shapes.COUNT: _usage_below(shapes.MAX_COUNT),
+    shapes.FIGURE: _usage_below(shapes.MAX_FIGURE),
+    shapes.ELAPSED: elapsed,
+    shapes.SMALL: small,
+    shapes.MODEL: model,
     shapes.TIMING: timing,
     shapes.BOOL: boolean,
     shapes.TOKEN: token,
@@ -206,7 +245,9 @@ SHAPERS: dict[str, Shaper] = {
 }
 
 #: Shapes whose mappings are pruned as a whole; below any other key a mapping is looked up key by key.
-STRUCTURED = frozenset({shapes.USAGE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
+STRUCTURED = frozenset(
+    {shapes.USAGE, shapes.COUNT, shapes.FIGURE, shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS}
+)
 
 
 def is_mapping(value: object) -> bool:

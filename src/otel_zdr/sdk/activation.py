@@ -116,8 +116,9 @@ def _after(settings: Settings) -> None:
     from otel_zdr.sdk import bypass, given_names, handlers, loggers
     from otel_zdr.sdk.span import adoption
 
-    for item in adoption.open_spans():
-        adoption.adopt_safely(item)
+    if patches.may_have_open_spans():  # looking for them takes some 10 ms
+        for item in adoption.open_spans():
+            adoption.adopt_safely(item)
     for step in (evidence.register, bypass.install, loggers.install, given_names.install, handlers.install):
         try:
             step()

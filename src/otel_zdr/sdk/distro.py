@@ -1,4 +1,4 @@
-"""The distro and configurator ``zdr``: the stock defaults, with the gate in place before any provider."""
+"""The distro ``zdr``: the stock defaults, with the gate in place before the SDK is imported."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 from typing import Any
 
 from opentelemetry.instrumentation.distro import BaseDistro  # type: ignore[attr-defined]
-from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
 from otel_zdr.sdk.activation import activate
 
@@ -29,13 +28,3 @@ class ZDRDistro(BaseDistro):  # type: ignore[misc]
         activate()
         for name, value in _DEFAULTS.items():
             os.environ.setdefault(name, value)
-
-
-class ZDRConfigurator(_OTelSDKConfigurator):
-    """``OTEL_PYTHON_CONFIGURATOR=zdr``."""
-
-    _instance = None
-
-    def _configure(self, **kwargs: Any) -> None:
-        activate()
-        super()._configure(**kwargs)  # type: ignore[no-untyped-call]

@@ -75,7 +75,7 @@ class Gate:
         if redactor is None:
             if len(self._redactors) >= _MAX_REDACTORS:
                 self._redactors.clear()
-            redactor = Redactor(keep_keys=keys | self.workspace_keys, keep_names=names)
+            redactor = Redactor(keep_keys=keys | self.workspace_keys, keep_names=names, watched=self.watched)
             self._redactors[keys, names] = redactor
         return redactor
 

@@ -205,6 +205,9 @@ def from_baggage(gate: Gate, context: Context | None) -> tuple[frozenset[str], f
         if index >= _MAX_BAGGAGE:
             break
         ids = identify(value)
+        if type(value) is str and ";" in value:
+            # The SDK's propagator leaves an entry's properties in its value.
+            ids |= identify(value.partition(";")[0])
         caller |= ids
         if key == gate.baggage_key or key in gate.workspace_keys:
             hints |= ids

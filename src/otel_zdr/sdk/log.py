@@ -132,8 +132,7 @@ def _identify_by_context(
     above: ItemState | None = state_of(span)
     if above is not None:
         if not state.workspaces and above.workspaces:
-            texts = tuple(sorted(id_ for id_ in above.workspaces if id_))
-            stamp = above.stamp or (texts[0] if len(texts) == 1 else texts or None)
+            stamp = above.passed_on
         state.workspaces |= above.workspaces
         state.hints |= above.hints
     if not named:
@@ -165,7 +164,9 @@ def _dropped_of(attributes: Any) -> int:
 def _redacted(logger: Any, record: Any, state: LogState, limits: Any) -> ReadWriteLogRecord:
     """A new record with the cleaned parts of ``record``."""
     holding, removed = state.gate, state.removed
-    redactor = state.redactor = holding.redactor_for(state.everyone)
+    if holding.policy.uniform is None:
+        state.redactor = holding.redactor_for(state.everyone)
+    redactor = state.redactor
     raw_attributes = record.attributes
     if raw_attributes and holding.retains:
         eligibility.hold(state, raw_attributes)

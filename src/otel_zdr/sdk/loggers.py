@@ -25,7 +25,20 @@ SOURCES = frozenset(
     )
 )  # fmt: skip
 
+#: Of these, the ones that only speak of how the process is set up, before there is any content in it.
+CONFIGURATION = (
+    "opentelemetry.configuration.",
+    "opentelemetry.instrumentation.auto_instrumentation.",
+    "opentelemetry.instrumentation.distro.",
+    "opentelemetry.instrumentation.instrumentor.",
+    "opentelemetry.sdk._configuration.",
+    "opentelemetry.util._providers.",
+)
+#: Our own loggers: they name workspaces, keys and classes, never a value.
+_OWN = "otel_zdr"
+
 WITHHELD = "message withheld under zero data retention"
+ARGUMENTS_WITHHELD = "arguments withheld under zero data retention"
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 _original: Any = None
@@ -50,7 +63,12 @@ def uninstall() -> None:
 
 def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     original = _original or logging.Logger.handle
-    if gate.current is not None and record.name.partition(".")[0] in SOURCES:
+    name = record.name
+    if (
+        gate.current is not None
+        and name.partition(".")[0] in SOURCES
+        and not f"{name}.".startswith(CONFIGURATION)
+    ):
         try:
             if gate.current.closed or not content_allowed():
                 if record.levelno <= logging.DEBUG:
@@ -59,13 +77,31 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
         except Exception as error:
             failure.note("logger", error)
             return
+    elif record.name.partition(".")[0] == _OWN and record.levelno > logging.DEBUG:
+        _say_if_nobody_reads(self, record)
     original(self, record)
+
+
+def _say_if_nobody_reads(logger: logging.Logger, record: logging.LogRecord) -> None:
+    """To standard error what only handlers of OpenTelemetry get, where its text is removed like any other."""
+    try:
+        handlers: list[logging.Handler] = []
+        current: logging.Logger | None = logger
+        while current is not None:
+            handlers += current.handlers
+            current = current.parent if current.propagate else None
+        if handlers and all(type(each).__module__.startswith("opentelemetry.") for each in handlers):
+            gate.say(record.getMessage())
+    except Exception as error:
+        failure.note("logger", error)
 
 
 def _without_data(record: logging.LogRecord) -> logging.LogRecord:
     """A copy with the message's constant text only; the caller's record is not edited."""
     kept = {key: value for key, value in vars(record).items() if key in _STANDARD}
     message = record.msg if _is_constant(record.msg) else WITHHELD
+    if record.args and message is not WITHHELD:
+        message = f"{message} ({ARGUMENTS_WITHHELD})"
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         message = f"{message} ({frames.exception_type(error)})"

@@ -90,6 +90,7 @@ _originals: list[tuple[Any, str, Any]] = []
 _applied: set[str] = set()
 _hooked: set[str] = set()
 _pending: dict[str, list[str]] = {}
+_from_the_start: set[str] = set()
 _lock = threading.RLock()
 
 
@@ -109,8 +110,11 @@ def apply_all() -> None:
             _when_imported(name)
             continue
         try:
+            is_new = name not in sys.modules
             importlib.import_module(name)
             _apply(name)
+            if is_new:
+                _from_the_start.add(name)
         except Exception as error:
             problems.append(_switch_off(name, error))
     if problems:
@@ -130,6 +134,8 @@ def _when_imported(name: str) -> None:
                 _apply_safely(name)
             return
         _hooked.add(name)
+        if name not in sys.modules:
+            _from_the_start.add(name)
     when_imported(name, lambda _module: _apply_safely(name))
 
 
@@ -239,6 +245,16 @@ def _switch_off(name: str, error: BaseException) -> str:
     return problem
 
 
+def may_have_open_spans() -> bool:
+    """Whether spans may be open that were made while the gate was not in place."""
+    return "opentelemetry.sdk.trace" not in _from_the_start
+
+
+def spans_passed_by() -> None:
+    """A span was made while there was no gate to decide it."""
+    _from_the_start.discard("opentelemetry.sdk.trace")
+
+
 def restore() -> None:
     """Take the gate off again (for tests)."""
     global _active
@@ -248,6 +264,7 @@ def restore() -> None:
             if getattr(getattr(owner, attribute, None), "__wrapped__", None) is original:
                 setattr(owner, attribute, original)
         _applied.clear()
+        _from_the_start.clear()
         _active = False
 
 

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_zdr.redaction.redactor import LONG_WAY, Drops, Keeps
 from otel_zdr.sdk import eligibility, identity
 from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, identify
 
 if TYPE_CHECKING:
     from otel_zdr.redaction import Redactor
+    from otel_zdr.redaction.short_way import ShortWay
     from otel_zdr.sdk.gate import Gate
     from otel_zdr.sdk.shared import ResourceFacts
 
 _ONLY_UNREADABLE = frozenset((UNIDENTIFIED,))
-
-
-def nothing_short(_key: str, _default: int) -> int:
-    """Of all keys: nothing is decided by the type and shape of the value alone."""
-    return LONG_WAY
-
-
-def dropped_as(_key: str) -> None:
-    """As :func:`nothing_short`: for no key it is known that everything goes."""
 
 
 def everyone_of(
@@ -45,29 +36,28 @@ class ItemState:
         workspaces: normalised ids that identify the item.
         hints: normalised ids that may only tighten.
         caller: ids that the caller's baggage holds.
+        short_way: what of an item under ZDR is settled by the key and the type of the value alone; None before,
+            and where nothing is.
         stamp: what to write under the first workspace key, where only context identifies the item.
         removed: values removed, by content class.
         server: the item is a server's or consumer's span (its host keys are the caller's).
         failed: cleaning failed somewhere; the item says so.
         held: raw values that the policy may retain at the end, by key, with their class.
-        keeps: with ``drops``, looks up what of an item under ZDR is decided by type and shape of the value
-            alone, see :meth:`otel_zdr.redaction.Redactor.ways`; :func:`nothing_short` before.
         served: the providers that the response says it went to, as a client instrumentation of ours read it.
     """
 
     __slots__ = (
         "caller",
-        "drops",
         "facts",
         "failed",
         "gate",
         "held",
         "hints",
-        "keeps",
         "redactor",
         "removed",
         "served",
         "server",
+        "short_way",
         "stamp",
         "verdict",
         "workspaces",
@@ -89,13 +79,12 @@ class ItemState:
         self.held: dict[str, tuple[str, Any]] | None = None
         self.served: tuple[str, ...] | None = None
         self.verdict = identity.UNDECIDED
-        self.keeps: Keeps = nothing_short
-        self.drops: Drops = dropped_as
+        self.short_way: ShortWay | None = None
 
     def begin_redacting(self) -> None:
         """From now on what is written is cleaned by the short way, where there is one for its key."""
         if self.held is None:
-            self.keeps, self.drops = self.redactor.ways(self.server, self.gate.watched)
+            self.short_way = self.redactor.short_way(self.server)
 
     @property
     def watched(self) -> frozenset[str]:
@@ -106,6 +95,14 @@ class ItemState:
     def everyone(self) -> frozenset[str]:
         """The workspaces on whose terms the item is kept, see :func:`everyone_of`."""
         return everyone_of(self.workspaces, self.hints, self.facts)
+
+    @property
+    def passed_on(self) -> str | tuple[str, ...] | None:
+        """What to stamp on an item that only this one identifies."""
+        if self.stamp is not None:
+            return self.stamp
+        texts = tuple(sorted(id_ for id_ in self.workspaces if id_))
+        return texts[0] if len(texts) == 1 else texts or None
 
     def learn(self, key: str, value: object) -> bool:
         """Take in what an attribute says of workspace or product. True: known not to be under ZDR."""

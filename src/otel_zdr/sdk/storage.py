@@ -34,6 +34,8 @@ _new_lock = threading.Lock
 _RESERVED = "zdr."
 
 set_value = dict.__setitem__
+#: Quicker than to ask first: Python takes the long way to ``in`` of a subclass of ``dict``.
+set_new_value = dict.setdefault
 
 
 class StoredValues(dict[str, Any]):

@@ -8,14 +8,14 @@ from typing import Any
 from opentelemetry import trace as trace_api
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event
-from opentelemetry.trace import Link, SpanContext
+from opentelemetry.trace import SpanContext
 from opentelemetry.trace.status import Status
 
 from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, failure, shared
 from otel_zdr.sdk.span.lists import CleanEvent, CleanLink
 from otel_zdr.sdk.span.state import SpanState
-from otel_zdr.sdk.storage import RedactingAttributes, clean_attributes
+from otel_zdr.sdk.storage import NO_ATTRIBUTES, RedactingAttributes, clean_attributes
 
 #: The names by which the redactor knows the kinds of spans.
 KINDS = {kind: kind.name.lower() for kind in trace_api.SpanKind}
@@ -36,7 +36,9 @@ def redacted_attributes(
     max_value_len: int | None = None,
 ) -> RedactingAttributes:
     """Attributes of an event or link, cleaned and within the limits."""
-    clean = state.redactor.attributes(attributes, state.removed, state.server) if attributes else {}
+    if not attributes:
+        return NO_ATTRIBUTES
+    clean = state.redactor.attributes(attributes, state.removed, state.server)
     return clean_attributes(maxlen, clean, max_value_len)
 
 
@@ -60,7 +62,7 @@ def clean_event(state: SpanState, event: Any) -> Event | None:
 
 def clean_link(
     state: SpanState, link: Any, maxlen: int | None = None, max_value_len: int | None = None
-) -> Link | None:
+) -> CleanLink | None:
     """The cleaned link, a new object: the caller's own is never touched. One the gate made passes.
 
     The limits count for attributes that the SDK has not looked at yet.

@@ -114,7 +114,7 @@ def _inherit(state: SpanState, span: Span | None, parent: trace_api.Span, contex
         return
     if above.workspaces and not state.workspaces >= above.workspaces:
         if not state.workspaces and state.stamp is None:
-            state.stamp = above.stamp or _ids_of(above)
+            state.stamp = above.passed_on
         state.workspaces |= above.workspaces
     state.hints |= above.hints
     if above.verdict == identity.UNDER_ZDR:
@@ -122,11 +122,6 @@ def _inherit(state: SpanState, span: Span | None, parent: trace_api.Span, contex
         return
     if span is not None:
         above.adopt_child(span)
-
-
-def _ids_of(above: SpanState) -> str | tuple[str, ...] | None:
-    texts = tuple(sorted(id_ for id_ in above.workspaces if id_))
-    return texts[0] if len(texts) == 1 else texts or None
 
 
 def is_forced(holding: gate.Gate, resource: Any) -> bool:

@@ -65,5 +65,5 @@ def start_links(span: Any, state: SpanState, links: Iterable[Any]) -> None:
     for link in links:
         kept = clean_link(state, link, limits.max_link_attributes, limits.max_attribute_length)
         # As the SDK has it: a link to nowhere is none, unless it says something.
-        if kept is not None and (kept.context.is_valid or kept.attributes or kept.context.trace_state):
+        if kept is not None and (kept.given.is_valid or kept.attributes or kept.given.trace_state):
             stored.append(kept)

@@ -14,7 +14,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext
 from otel_zdr.sdk import failure
 from otel_zdr.sdk.identity import UNDER_ZDR
 from otel_zdr.sdk.span.state import SpanState
-from otel_zdr.sdk.storage import RedactingAttributes, are_intact
+from otel_zdr.sdk.storage import RedactingAttributes, StoredValues, are_intact
 
 # As in ``storage``: what the constructors of the SDK set is set directly, as long as it is this.
 _KNOWN_EVENT = vars(Event("", None, 1)).keys() == {"_attributes", "_name", "_timestamp"}
@@ -37,7 +37,10 @@ class CleanEvent(Event):
 
     def is_intact(self) -> bool:
         """Whether its parts are those the gate gave it: vendors replace them in place."""
-        return self._name is self.given and are_intact(self._attributes)
+        values = self._attributes
+        return self._name is self.given and (
+            (type(values) is RedactingAttributes and type(values._dict) is StoredValues) or are_intact(values)
+        )
 
 
 class CleanLink(Link):
@@ -55,7 +58,10 @@ class CleanLink(Link):
 
     def is_intact(self) -> bool:
         """Whether its parts are those the gate gave it."""
-        return self._context is self.given and are_intact(self._attributes)
+        values = self._attributes
+        return self._context is self.given and (
+            (type(values) is RedactingAttributes and type(values._dict) is StoredValues) or are_intact(values)
+        )
 
 
 class RedactingList(BoundedList[Any]):
@@ -89,32 +95,28 @@ class RedactingList(BoundedList[Any]):
         if state is None:
             return
         try:
-            if type(item) is self.made and state.verdict == UNDER_ZDR:
-                if item.raw is not None:
-                    item.raw = None
-                self.put(item)
-                return
-            if self.shadow is not None:
-                raw = item.raw if type(item) is self.made else item
-                if raw is not None:
-                    self.shadow.append(raw)
-            clean: Any = state.clean_event(item) if self.made is CleanEvent else state.clean_link(item)
-            if clean is not None:
-                self.put(clean)
+            clean: Any = item
+            if type(item) is not self.made or state.verdict != UNDER_ZDR:
+                if self.shadow is not None:
+                    raw = item.raw if type(item) is self.made else item
+                    if raw is not None:
+                        self.shadow.append(raw)
+                clean = state.clean_event(item) if self.made is CleanEvent else state.clean_link(item)
+                if clean is None:
+                    return
+            elif item.raw is not None:
+                item.raw = None
+            with self._lock:
+                stored = self._dq
+                if self.maxlen is not None and len(stored) >= self.maxlen:
+                    self.dropped += 1
+                    if not stored:
+                        return
+                    del stored[0]  # a full list loses its oldest
+                stored.append(clean)
         except Exception as error:
             failure.note(state.signal, error)
             state.failed = True
-
-    def put(self, clean: CleanEvent | CleanLink) -> None:
-        """Store a clean element; a full list loses its oldest."""
-        with self._lock:
-            stored = self._dq
-            if self.maxlen is not None and len(stored) >= self.maxlen:
-                self.dropped += 1
-                if not stored:
-                    return
-                del stored[0]
-            stored.append(clean)
 
     def extend(self, seq: Iterable[Any]) -> None:
         for item in seq:
@@ -122,7 +124,7 @@ class RedactingList(BoundedList[Any]):
 
     def settled(self) -> Sequence[Any]:
         """What exporters get: as small as it can be."""
-        return self if self.dropped else Settled(self._dq)
+        return self if self.dropped else Settled(self._dq) if self._dq else NOTHING_SETTLED
 
 
 class Settled(tuple[Any, ...]):
@@ -135,6 +137,9 @@ class Settled(tuple[Any, ...]):
     def _dq(self) -> list[Any]:
         """Where vendors write in the SDK's own; here it is lost."""
         return list(self)
+
+
+NOTHING_SETTLED = Settled()
 
 
 class NothingStored(RedactingList):

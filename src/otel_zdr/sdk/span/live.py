@@ -13,7 +13,6 @@ from otel_zdr.sdk.span.cleaning import clean_event, clean_link
 from otel_zdr.sdk.span.forms import narrow, redact, reveal
 from otel_zdr.sdk.span.skeleton import skeletonise
 from otel_zdr.sdk.span.state import STATE, SpanState, gone
-from otel_zdr.sdk.state import dropped_as, nothing_short
 from otel_zdr.workspaces import NOBODY
 
 
@@ -38,6 +37,10 @@ class LiveState(SpanState):
             if child is not None and state is not None and state.verdict != identity.UNDER_ZDR:
                 with child._lock:
                     below, state.children = state.children or [], None
+                    if not state.workspaces and state.stamp is None:
+                        state.stamp = self.passed_on
+                    state.workspaces |= self.workspaces
+                    state.hints |= self.hints
                     state.tighten()
                 pending += below
 
@@ -75,7 +78,7 @@ class LastState(LiveState):
         self.workspaces = self.hints = self.caller = NOBODY
         self.stamp, self.held, self.served = None, None, None
         self.server, self.failed, self.name_stands = False, True, True
-        self.keeps, self.drops, self.limit = nothing_short, dropped_as, 0
+        self.short_way, self.limit = None, 0
         self.scope = None
         self.done = self.counted = False
         self.verdict = identity.UNDER_ZDR

@@ -45,14 +45,14 @@ def is_known(constructor: Any) -> bool:
     )
 
 
+def can_read(span: Any) -> bool:
+    """Whether it is a span as the SDK's tracer makes them, and nobody has changed how one is read."""
+    return type(span) is _Span and ReadableSpan.__init__ is _init_of_readable
+
+
 def can_fill(span: Any) -> bool:
     """Whether it is a span as the SDK's tracer makes them, and nobody has changed how it is made."""
-    return (
-        type(span) is _Span
-        and ReadableSpan.__init__ is _init_of_readable
-        and Span._new_events is _events_of_span
-        and Span._new_links is _links_of_span
-    )
+    return can_read(span) and Span._new_events is _events_of_span and Span._new_links is _links_of_span
 
 
 def fill(

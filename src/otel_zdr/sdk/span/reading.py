@@ -54,7 +54,7 @@ def patched_readable_span(original: Callable[..., ReadableSpan]) -> Callable[...
                 skeletonise(self, state, error)
         readable: Any = None
         try:
-            if is_known and making.can_fill(self):
+            if is_known and making.can_read(self):
                 readable = making.readable(self)
         except Exception as error:
             failure.note("span", error)

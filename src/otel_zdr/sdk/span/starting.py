@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
 
-from otel_zdr.sdk import eligibility, gate, identity, shared
+from otel_zdr.sdk import eligibility, gate, identity, patches, shared
 from otel_zdr.sdk.signatures import arguments_of
 from otel_zdr.sdk.span import making
 from otel_zdr.sdk.span.adoption import NOTHING
@@ -61,7 +61,7 @@ def patched_init(original: Callable[..., None]) -> Callable[..., None]:
         given_attributes, given_links = attributes, links
         holding = gate.current
         if holding is None:
-            pass
+            patches.spans_passed_by()
         elif holding.closed:
             name, attributes, events, links, span_processor = "", None, None, (), NOTHING
         else:

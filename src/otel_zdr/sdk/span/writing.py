@@ -9,7 +9,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event
 from opentelemetry.trace.status import Status, StatusCode
 
-from otel_zdr.catalogue.shapes import TOKEN_PATTERN
+from otel_zdr.catalogue.shapes import PLAIN_CHARACTERS, is_token
 from otel_zdr.redaction.shaping import token_list
 from otel_zdr.sdk import failure, identity
 from otel_zdr.sdk.span.adoption import state_at_write
@@ -22,12 +22,10 @@ from otel_zdr.sdk.span.cleaning import (
 )
 from otel_zdr.sdk.span.lists import CleanEvent
 from otel_zdr.sdk.span.state import SpanState
-from otel_zdr.sdk.storage import is_plain_tuple, set_value
+from otel_zdr.sdk.storage import is_plain_tuple, set_new_value
 
-_UNDER_ZDR = identity.UNDER_ZDR
-
-
-_is_token = TOKEN_PATTERN.fullmatch
+_OPEN = identity.OPEN
+_PLAIN = PLAIN_CHARACTERS
 
 
 def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
@@ -54,8 +52,8 @@ def patched_update_name(original: Callable[..., None]) -> Callable[..., None]:
 def patched_set_attribute(original: Callable[..., None]) -> Callable[..., None]:
     """``Span.set_attribute``: what most writes are is settled here, without the calls of the SDK and of ours.
 
-    A new key with a plain value, on a span that is not full: under ZDR one that the look-ups of
-    :meth:`otel_zdr.redaction.Redactor.ways` settle, else one that says nothing of whose it is. All else goes
+    A new key with a plain value, on a span that is not full: under ZDR one that the sets of
+    :class:`otel_zdr.redaction.short_way.ShortWay` settle, else one that says nothing of whose it is. All else goes
     the way through the storage, which looks at everything.
     """
 
@@ -66,44 +64,51 @@ def patched_set_attribute(original: Callable[..., None]) -> Callable[..., None]:
                 if state is not None and type(key) is str:
                     try:
                         stored = self._attributes._dict
-                        if len(stored) < state.limit and key not in stored:
+                        size = len(stored)
+                        if size < state.limit:
                             kind = type(value)
-                            if state.verdict == _UNDER_ZDR:
-                                bits = state.keeps(key, 0)
-                                stays: object = 0
+                            way = state.short_way
+                            if way is not None:
                                 if kind is str:
-                                    stays = bits & 4 and _is_token(value, 0, 129) and "//" not in value
+                                    stays = key in way.tokens and (
+                                        (value and len(value) < 129 and not value.strip(_PLAIN))
+                                        or is_token(value)
+                                    )
                                 elif kind is int:
-                                    stays = bits & 1 and value.bit_length() < 64
+                                    stays = key in way.numbers and value.bit_length() < 64
                                 elif kind is float:
-                                    stays = bits & 1
+                                    stays = key in way.numbers
                                 elif kind is bool:
-                                    stays = bits & 2
-                                elif kind is tuple:
-                                    stays = bits & 8 and token_list(value) is value
+                                    stays = key in way.flags
+                                else:
+                                    stays = kind is tuple and key in way.lists and token_list(value) is value
                                 if stays:
-                                    set_value(stored, key, value)
-                                    return
-                                if not bits:
-                                    content_class = state.drops(key)
+                                    set_new_value(stored, key, value)
+                                    if len(stored) != size:
+                                        return
+                                else:
+                                    content_class = way.classes.get(key)
                                     if (
                                         content_class is None
                                         and kind is str
+                                        and key not in stored
                                         and state.redactor.is_lost_text(key, value)
                                     ):
                                         content_class = "free_text"
-                                    if content_class is not None:
+                                    if content_class:
                                         removed = state.removed
                                         removed[content_class] = removed.get(content_class, 0) + 1
                                         return
                             elif (
-                                (
+                                state.verdict == _OPEN
+                                and (
                                     kind is str
                                     or kind is int
                                     or kind is float
                                     or kind is bool
                                     or (kind is tuple and is_plain_tuple(value))
                                 )
+                                and key not in stored
                                 and key not in state.gate.watched
                                 and key[:4] != "zdr."
                                 and key
