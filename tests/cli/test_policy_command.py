@@ -199,3 +199,33 @@ def test_fingerprint_without_a_secret_or_a_key_is_wrong_usage(
     code, _, errors = run(capsys, "fingerprint", "--secret-file", secret)
     assert code == 2
     assert "no key on standard input" in errors
+
+
+def test_the_page_on_policies_shows_the_lines_that_a_change_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from otel_zdr.policy.reload import CONFIRMATIONS, PolicySource
+    from otel_zdr.settings import Settings
+
+    def content(version: int, clinic: str, studio: str) -> str:
+        return (
+            f"version = {version}\n[organisation]\nzdr = false\n"
+            f"[workspaces.clinic]\nzdr = {clinic}\n[workspaces.studio]\nzdr = {studio}\n"
+        )
+
+    file = tmp_path / "policy.toml"
+    file.write_text(content(3, "true", "false"))
+    file.chmod(0o600)
+    source = PolicySource(Settings(policy_file=str(file)), poll_seconds=3600)
+    try:
+        with caplog.at_level("INFO", "otel_zdr.policy"):
+            for _ in range(CONFIRMATIONS + 1):
+                source.poll()
+            file.write_text(content(4, "false", "true"))
+            for _ in range(CONFIRMATIONS + 1):
+                source.poll()
+    finally:
+        source.close()
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    assert len(caplog.messages) == 2
+    assert "\n".join(caplog.messages) in page
