@@ -123,7 +123,7 @@ def test_content_where_nobody_looks_is_no_clean_file(
 
     assert run("scan", str(path)) == 1
     out = capsys.readouterr().out
-    assert "1 values not understood" in out
+    assert "1 value not understood" in out
     assert "NOT UNDERSTOOD  traces span" in out
     assert secret not in out
     assert run("scan", str(path), "--json") == 1

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
+from pathlib import Path
 
 import pytest
 
 from otel_zdr.cli._terminal import Progress
+
+from .stored import attributes, run, span, traces, write
 
 
 def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +54,24 @@ def test_its_thread_ends_with_the_work_also_when_that_fails() -> None:
         raise ValueError
 
     assert "otel-zdr-progress" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("command", ["explain", "report"])
+def test_what_is_not_understood_is_said_where_it_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    secret = f"the patient of room {uuid.uuid4().hex}"
+    arguments = ["-o", str(tmp_path / "page.html")] if command == "report" else []
+    sound = write(tmp_path / "sound.json", traces(span(1, "chat", attributes=attributes(a="b"))))
+    odd = write(tmp_path / "odd.json", traces(span(1, "chat", attributes={"note": secret}, extra=secret)))
+    empty = write(tmp_path / "empty.json")
+
+    assert run(command, sound, *arguments) == 0
+    assert capsys.readouterr().err == ""
+    assert run(command, sound, odd, empty, *arguments) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [
+        f"otel-zdr: {odd}: 2 values not understood and not shown; otel-zdr scan names them",
+        f"otel-zdr: {empty}: nothing in it: no span, log record or metric",
+    ]
+    assert secret not in printed.out

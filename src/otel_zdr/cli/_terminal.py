@@ -25,8 +25,31 @@ def plain(text: object, longest: int = 200) -> str:
 
 def error(message: str) -> int:
     """One plain line on standard error; the exit code for wrong usage or unreadable input."""
-    print(f"otel-zdr: {plain(message, 1000)}", file=sys.stderr)
+    _say(message)
     return WRONG
+
+
+def _say(message: str) -> None:
+    print(f"otel-zdr: {plain(message, 1000)}", file=sys.stderr)
+
+
+class Unseen:
+    """Counts what the readers of one file did not see, to say so: what is shown is then not all of it."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._count = 0
+        self.items = 0
+
+    def __call__(self, _unread: object) -> None:
+        self._count += 1
+
+    def tell(self) -> None:
+        if not self.items:
+            _say(f"{self.file}: nothing in it: no span, log record or metric")
+        if self._count:
+            values = f"{self._count} value{'' if self._count == 1 else 's'}"
+            _say(f"{self.file}: {values} not understood and not shown; otel-zdr scan names them")
 
 
 class Progress:

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from otel_zdr.cli._terminal import FOUND, OK, WRONG, Progress, error, plain
@@ -143,14 +144,18 @@ def _verdict(found: Findings) -> str:
     if found.leaks:
         said.append(f"{len({leak.text for leak in found.leaks})} of the texts found")
     if found.removals:
-        said.append(f"{len(found.removals)} values that would not have survived")
+        said.append(f"{_values(found.removals)} that would not have survived")
     if found.not_understood:
-        said.append(f"{len(found.not_understood)} values not understood")
+        said.append(f"{_values(found.not_understood)} not understood")
     if found.problem is not None:
         said.append(f"not clean: only {found.items} items could be read")
     elif not found.items:
         said.append("nothing in it: no span, log record or metric")
     return ", ".join(said) or "clean"
+
+
+def _values(found: Sequence[object]) -> str:
+    return "1 value" if len(found) == 1 else f"{len(found)} values"
 
 
 def _named(key: str) -> str:
