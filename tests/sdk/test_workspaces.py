@@ -513,3 +513,17 @@ def test_a_class_is_not_decorated() -> None:
         @otel_zdr.workspace("clinic")
         class Visit:
             pass
+
+
+@pytest.mark.parametrize(("setting", "said"), [("", True), ("otel_zdr.install();", False)])
+def test_a_workspace_that_no_gate_hears_of_is_said(setting: str, said: bool) -> None:
+    """Whoever writes ``with workspace(...)`` believes that something is covered."""
+    source = (
+        f"import logging, opentelemetry.sdk.trace, otel_zdr; logging.basicConfig(); {setting}\n"
+        "for _ in range(2):\n"
+        "    with otel_zdr.workspace('clinic'): pass"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stderr.count("is not installed in this process") == said
