@@ -50,23 +50,23 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
     return _encode_resource_spans
 
 
-#: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
-_encoded_marks: dict[int, tuple[dict[str, Any], list[Any]]] = {}
 _MAX_ENCODED = 2048
 
 
 def patched_encode_attributes(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     """``_encode_attributes`` of the trace encoder: the evidence of all items of a kind is encoded once."""
+    #: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
+    encoded: dict[int, tuple[dict[str, Any], list[Any]]] = {}
 
     def _encode_attributes(attributes: Any) -> list[Any]:
         marks = attributes.marks if type(attributes) is RedactingAttributes else None
         if not marks:
             return original(attributes)
-        known = _encoded_marks.get(id(marks))
+        known = encoded.get(id(marks))
         if known is None or known[0] is not marks:
-            if len(_encoded_marks) >= _MAX_ENCODED:
-                _encoded_marks.clear()
-            known = _encoded_marks[id(marks)] = (marks, original(marks))
+            if len(encoded) >= _MAX_ENCODED:
+                encoded.clear()
+            known = encoded[id(marks)] = (marks, original(marks))
         return original(attributes._dict) + known[1]
 
     return _encode_attributes
