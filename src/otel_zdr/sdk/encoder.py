@@ -12,7 +12,8 @@ from typing import Any
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanKind
@@ -170,20 +171,43 @@ def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
         if holding.closed:
             return None
         try:
-            if metric.has_passed(resource_metrics):
-                return original(resource_metrics, resource_metrics_dict)
+            passed = metric.has_passed(resource_metrics)
         except Exception as error:
             failure.note("encoder", error)
-        data = MetricsData(resource_metrics=[resource_metrics])
-        try:
-            cleaned = metric.clean_data(holding, data, passed=False)
-        except Exception as error:
-            cleaned = metric.skeleton(holding, data, error, passed=False)
-        for item in cleaned.resource_metrics:
-            original(item, resource_metrics_dict)
-        return None
+            passed = False
+        clean = resource_metrics if passed else _metrics_behind_wall(holding, resource_metrics)
+        return original(clean, resource_metrics_dict)
 
     return _encode_resource_metrics
+
+
+def patched_encode_metrics_to_json(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``_encode_resource_metrics`` of the JSON encoder, which must return something for each resource."""
+
+    def _encode_resource_metrics(resource_metrics: Any) -> Any:
+        holding = gate.current
+        if holding is None:
+            return original(resource_metrics)
+        if holding.closed:
+            return original(ResourceMetrics(resource=Resource({}), scope_metrics=[], schema_url=""))
+        try:
+            passed = metric.has_passed(resource_metrics)
+        except Exception as error:
+            failure.note("encoder", error)
+            passed = False
+        return original(resource_metrics if passed else _metrics_behind_wall(holding, resource_metrics))
+
+    return _encode_resource_metrics
+
+
+def _metrics_behind_wall(holding: gate.Gate, resource_metrics: Any) -> ResourceMetrics:
+    data = MetricsData(resource_metrics=[resource_metrics])
+    try:
+        cleaned = metric.clean_data(holding, data, passed=False)
+    except Exception as error:
+        cleaned = metric.skeleton(holding, data, error, passed=False)
+    (made,) = cleaned.resource_metrics
+    return made
 
 
 patches.loaded(__name__)

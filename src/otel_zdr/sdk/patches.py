@@ -17,7 +17,10 @@ from otel_zdr.import_hooks import when_imported
 from otel_zdr.sdk import failure, off
 from otel_zdr.sdk.gate import say
 
-_ENCODERS = "opentelemetry.exporter.otlp.proto.common._internal"
+#: The packages that all of the official OTLP exporters encode with: gRPC and HTTP; JSON over HTTP and to files.
+_PROTOBUF = "opentelemetry.exporter.otlp.proto.common._internal"
+_JSON = "opentelemetry.exporter.otlp.json.common._internal"
+_ENCODERS = (_PROTOBUF, _JSON)
 
 #: module whose import completes a signal → (our module, [(module of the class, class or None, method, wrapper)])
 _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
@@ -63,20 +66,32 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
             ),
         ],
     ),
-    f"{_ENCODERS}.trace_encoder": (
+    f"{_PROTOBUF}.trace_encoder": (
         "otel_zdr.sdk.encoder",
         [
-            (f"{_ENCODERS}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans"),
-            (f"{_ENCODERS}.trace_encoder", None, "_encode_attributes", "patched_encode_attributes"),
+            (f"{_PROTOBUF}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans"),
+            (f"{_PROTOBUF}.trace_encoder", None, "_encode_attributes", "patched_encode_attributes"),
         ],
     ),
-    f"{_ENCODERS}._log_encoder": (
+    f"{_PROTOBUF}._log_encoder": (
         "otel_zdr.sdk.encoder",
-        [(f"{_ENCODERS}._log_encoder", None, "_encode_resource_logs", "patched_encode_logs")],
+        [(f"{_PROTOBUF}._log_encoder", None, "_encode_resource_logs", "patched_encode_logs")],
     ),
-    f"{_ENCODERS}.metrics_encoder": (
+    f"{_PROTOBUF}.metrics_encoder": (
         "otel_zdr.sdk.encoder",
-        [(f"{_ENCODERS}.metrics_encoder", None, "_encode_resource_metrics", "patched_encode_metrics")],
+        [(f"{_PROTOBUF}.metrics_encoder", None, "_encode_resource_metrics", "patched_encode_metrics")],
+    ),
+    f"{_JSON}.trace_encoder": (
+        "otel_zdr.sdk.encoder",
+        [(f"{_JSON}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans")],
+    ),
+    f"{_JSON}._log_encoder": (
+        "otel_zdr.sdk.encoder",
+        [(f"{_JSON}._log_encoder", None, "_encode_resource_logs", "patched_encode_logs")],
+    ),
+    f"{_JSON}.metrics_encoder": (
+        "otel_zdr.sdk.encoder",
+        [(f"{_JSON}.metrics_encoder", None, "_encode_resource_metrics", "patched_encode_metrics_to_json")],
     ),
 }
 
