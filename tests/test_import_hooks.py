@@ -153,3 +153,33 @@ def test_waiting_imports_nothing_that_costs() -> None:
         check=True,
     )
     assert done.stdout.strip() in ("[]", "['re']")
+
+
+def test_whoever_listens_each_time_hears_of_every_run_of_the_modules_code(name: str) -> None:
+    """The first import, a reload, and an import after it was taken out of sys.modules."""
+    found: list[ModuleType] = []
+    once: list[ModuleType] = []
+    when_imported(name, found.append, each_time=True)
+    when_imported(name, once.append)
+    first = importlib.import_module(name)
+    assert found == once == [first]
+    importlib.reload(first)
+    assert found == [first, first]
+    del sys.modules[name]
+    second = importlib.import_module(name)
+    assert second is not first
+    assert found == [first, first, second]
+    assert once == [first]
+
+
+def test_whoever_listens_each_time_to_a_module_that_is_imported_is_called_now_and_then_again(
+    name: str,
+) -> None:
+    module = importlib.import_module(name)
+    found: list[ModuleType] = []
+    when_imported(name, found.append, each_time=True)
+    assert found == [module]
+    importlib.import_module(name)
+    assert found == [module]
+    importlib.reload(module)
+    assert found == [module, module]

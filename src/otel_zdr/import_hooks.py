@@ -13,27 +13,33 @@ from typing import Any
 
 _lock = threading.RLock()
 _waiting: dict[str, list[Callable[[Any], None]]] = {}
+_listening: dict[str, list[Callable[[Any], None]]] = {}
 _looking = threading.local()
 
 
-def when_imported(name: str, call: Callable[[Any], None]) -> None:
+def when_imported(name: str, call: Callable[[Any], None], *, each_time: bool = False) -> None:
     """Call ``call(module)`` when the module ``name`` has been imported, now if it is already.
 
     ``call`` must not raise: what it raises comes out of the import.
+
+    Args:
+        each_time: call again whenever its code has run again: it was taken out of ``sys.modules`` and imported
+            once more, or reloaded.
     """
     with _lock:
         module = sys.modules.get(name)
-        if module is None:
-            _waiting.setdefault(name, []).append(call)
+        if module is None or each_time:
+            (_listening if each_time else _waiting).setdefault(name, []).append(call)
             if _finder not in sys.meta_path:
                 sys.meta_path.insert(0, _finder)
+        if module is None:
             return
     call(module)
 
 
 def _arrived(name: str, module: Any) -> None:
     with _lock:
-        calls = _waiting.pop(name, [])
+        calls = _waiting.pop(name, []) + _listening.get(name, [])
     for call in calls:
         call(module)
 
@@ -42,7 +48,7 @@ class _Finder:
     """Finds nothing itself: lets the others find what is waited for, and has the loader say when it is done."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        if name not in _waiting:
+        if name not in _waiting and name not in _listening:
             return None
         names: set[str] = _looking.__dict__.setdefault("names", set())
         if name in names:

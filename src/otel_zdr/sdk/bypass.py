@@ -50,10 +50,10 @@ def install() -> None:
     """Wrap what is imported, and the rest when it is; refuse foreign providers."""
     global _hooked
     for module_name, path, refused, variable in _SEAMS:
+        if not _hooked:
+            when_imported(module_name, _hook(module_name, path, refused, variable), each_time=True)
         if module_name in sys.modules:
             _wrap(module_name, path, refused, variable)
-        elif not _hooked:
-            when_imported(module_name, _hook(module_name, path, refused, variable))
     _hooked = True
     _watch_providers()
 

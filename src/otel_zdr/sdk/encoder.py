@@ -12,7 +12,8 @@ from typing import Any
 from opentelemetry._logs import LogRecord
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.trace import SpanKind
@@ -20,6 +21,7 @@ from opentelemetry.trace.status import Status
 
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared
+from otel_zdr.sdk.span import making
 from otel_zdr.sdk.span.cleaning import bare_context
 from otel_zdr.sdk.span.copying import cleaned_copy
 from otel_zdr.sdk.span.passed import has_passed
@@ -50,26 +52,39 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
     return _encode_resource_spans
 
 
-#: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
-_encoded_marks: dict[int, tuple[dict[str, Any], list[Any]]] = {}
 _MAX_ENCODED = 2048
 
 
-def patched_encode_attributes(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """``_encode_attributes`` of the trace encoder: the evidence of all items of a kind is encoded once."""
+def patched_encode_span(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``_encode_span`` of the trace encoder: the evidence that all items of a kind share is encoded once.
 
-    def _encode_attributes(attributes: Any) -> list[Any]:
+    And put in as bytes: of a message that is put into another the encoder makes a copy, piece by piece.
+    """
+    #: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
+    encoded: dict[int, tuple[dict[str, Any], bytes]] = {}
+
+    def _encode_span(sdk_span: Any) -> Any:
+        attributes = sdk_span._attributes
         marks = attributes.marks if type(attributes) is RedactingAttributes else None
-        if not marks:
-            return original(attributes)
-        known = _encoded_marks.get(id(marks))
+        if not marks or type(sdk_span) is not ReadableSpan or not making.READABLE_IS_KNOWN:
+            return original(sdk_span)
+        bare: Any = making.readable(sdk_span)
+        known = encoded.get(id(marks))
         if known is None or known[0] is not marks:
-            if len(_encoded_marks) >= _MAX_ENCODED:
-                _encoded_marks.clear()
-            known = _encoded_marks[id(marks)] = (marks, original(marks))
-        return original(attributes._dict) + known[1]
+            if len(encoded) >= _MAX_ENCODED:
+                encoded.clear()
+            bare._attributes = marks
+            marked = original(bare)
+            known = encoded[id(marks)] = (
+                marks, type(marked)(attributes=marked.attributes).SerializeToString()
+            )  # fmt: skip
+        bare._attributes = attributes._dict
+        made = original(bare)
+        made.dropped_attributes_count = attributes.dropped
+        made.MergeFromString(known[1])
+        return made
 
-    return _encode_attributes
+    return _encode_span
 
 
 def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:
@@ -170,20 +185,43 @@ def patched_encode_metrics(original: Callable[..., Any]) -> Callable[..., Any]:
         if holding.closed:
             return None
         try:
-            if metric.has_passed(resource_metrics):
-                return original(resource_metrics, resource_metrics_dict)
+            passed = metric.has_passed(resource_metrics)
         except Exception as error:
             failure.note("encoder", error)
-        data = MetricsData(resource_metrics=[resource_metrics])
-        try:
-            cleaned = metric.clean_data(holding, data, passed=False)
-        except Exception as error:
-            cleaned = metric.skeleton(holding, data, error, passed=False)
-        for item in cleaned.resource_metrics:
-            original(item, resource_metrics_dict)
-        return None
+            passed = False
+        clean = resource_metrics if passed else _metrics_behind_wall(holding, resource_metrics)
+        return original(clean, resource_metrics_dict)
 
     return _encode_resource_metrics
+
+
+def patched_encode_metrics_to_json(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``_encode_resource_metrics`` of the JSON encoder, which must return something for each resource."""
+
+    def _encode_resource_metrics(resource_metrics: Any) -> Any:
+        holding = gate.current
+        if holding is None:
+            return original(resource_metrics)
+        if holding.closed:
+            return original(ResourceMetrics(resource=Resource({}), scope_metrics=[], schema_url=""))
+        try:
+            passed = metric.has_passed(resource_metrics)
+        except Exception as error:
+            failure.note("encoder", error)
+            passed = False
+        return original(resource_metrics if passed else _metrics_behind_wall(holding, resource_metrics))
+
+    return _encode_resource_metrics
+
+
+def _metrics_behind_wall(holding: gate.Gate, resource_metrics: Any) -> ResourceMetrics:
+    data = MetricsData(resource_metrics=[resource_metrics])
+    try:
+        cleaned = metric.clean_data(holding, data, passed=False)
+    except Exception as error:
+        cleaned = metric.skeleton(holding, data, error, passed=False)
+    (made,) = cleaned.resource_metrics
+    return made
 
 
 patches.loaded(__name__)

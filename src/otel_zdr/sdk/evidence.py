@@ -227,13 +227,17 @@ def _summary() -> None:
             return
         with _lock:
             _settle()
-            items = dict(_items)
+            items = [
+                f"{count} {signal}{'' if count == 1 else 's'}" for signal, count in sorted(_items.items())
+            ]
             by_class: dict[str, int] = {}
             for (name, _signal, _product), count in _totals.items():
                 by_class[name] = by_class.get(name, 0) + count
+            if any(signal == "metric" for _name, signal, _product in _totals):
+                items.append("measurements")  # only what was removed from them is counted
         if items or by_class:
             told = (
-                ", ".join(f"{count} {signal}s" for signal, count in sorted(items.items())) or "nothing",
+                ", ".join(items) or "nothing",
                 ", ".join(f"{name}:{count}" for name, count in sorted(by_class.items())) or "none",
                 ", ".join(f"{signal}:{count}" for signal, count in sorted(failure.counts().items()))
                 or "none",

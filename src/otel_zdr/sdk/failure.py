@@ -21,7 +21,7 @@ def note(signal: str, error: BaseException) -> None:
             count = _counts[signal] = _counts.get(signal, 0) + 1
         if count == 1:
             say(
-                f"cleaning a {signal} failed with {type(error).__name__}; "
+                f"cleaning {'an' if signal[:1] in 'aeiou' else 'a'} {signal} failed with {type(error).__name__}; "
                 "only its skeleton is exported (said once; zdr.failsafe.items counts)"
             )
     except Exception:
