@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from otel_zdr.catalogue import exact_rules
 from otel_zdr.collector import generate
 from otel_zdr.redaction.redactor import Redactor
 from otel_zdr.settings import Settings
@@ -187,6 +188,44 @@ def test_what_the_configuration_writes_for_itself_cannot_be_sent(listed: Both) -
     resource = {"zdr.collector.state": {"free": True}, "zdr.collector.mixed": False}
     arrived = export(listed, "traces", traces(made, resource=resource))
     assert content.encode() not in arrived[0].SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ann.lee@clinic.example",
+        "4915112345678",
+        "200",
+        "0.7",
+        7,
+        2**40,
+        0.5,
+        True,
+        "true",
+        "input",
+        "LLM",
+        "OK",
+    ],
+)
+def test_what_a_key_takes_is_what_it_takes_in_the_python_tier(content: Any, gateway: Both) -> None:
+    """One key an item, so that the short way decides where it can, and then all of them at once."""
+    keys = [
+        key
+        for key, rule in exact_rules().items()
+        if rule.keep
+        and (rule.shape in ("decimal", "flag", "quantity") or rule.shape.startswith("enum:"))
+        and "N" not in key.split(".")
+    ]
+    together = span(dict.fromkeys(keys, content))
+    arrived = spans_of(export(gateway, "traces", traces(together, *(span({key: content}) for key in keys))))
+    expected = Redactor().attributes(dict.fromkeys(keys, content), {})
+    found = attributes_of(arrived[0].attributes)
+    found.pop("zdr.collector.redacted", None)
+    assert found == expected
+    for key, each in zip(keys, arrived[1:], strict=True):
+        left = attributes_of(each.attributes)
+        assert left.get(key) == expected.get(key), key
+        assert type(left.get(key)) is type(expected.get(key)), key
 
 
 @pytest.mark.parametrize("kind", list(REQUESTS))

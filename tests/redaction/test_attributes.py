@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import http
 import math
 import time
 import uuid
@@ -11,6 +12,7 @@ from types import MappingProxyType
 
 import pytest
 
+from otel_zdr.catalogue import exact_rules, shapes
 from otel_zdr.redaction import REMOVED, Redactor
 
 redactor = Redactor()
@@ -124,6 +126,60 @@ def test_a_token_without_a_letter_is_no_model_under_a_key_that_only_its_words_sp
 )
 def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: object) -> None:
     assert clean({key: value}) == {key: value}
+
+
+def _typed_keys() -> list[tuple[str, str]]:
+    return sorted(
+        (key, rule.shape)
+        for key, rule in exact_rules().items()
+        if rule.keep and (rule.shape in ("decimal", "flag") or rule.shape.startswith("enum:"))
+        if "N" not in key.split(".") and rule.server_class is None
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["ann.lee@clinic.example", "+4915112345678", "4915112345678", "AnnLee", "Ward-3/bed-7", "1.2.3"]
+)
+def test_no_token_stays_where_the_source_of_a_key_names_its_values(text: str) -> None:
+    keys = [key for key, _ in _typed_keys()]
+    assert len(keys) > 450
+    assert {"gen_ai.request.temperature", "http.response.status_code", "server.port"} < set(keys)
+    methods = {"http.method": "_OTHER", "http.request.method": "_OTHER"}
+    assert clean(dict.fromkeys(keys, text)) == methods
+    assert clean(dict.fromkeys(keys, (text,))) == {}
+    assert clean({"gen_ai.operation.name": text}) == {"gen_ai.operation.name": text}, "the control: a token"
+
+
+@pytest.mark.parametrize(("key", "shape"), _typed_keys())
+def test_the_values_that_the_source_of_a_key_names_stay_also_as_text(key: str, shape: str) -> None:
+    fitting: dict[str, tuple[object, ...]] = {
+        "decimal": (0, 7, -1, 0.25, 2**40, "200", "0.7", "-32601", "1e-05"),
+        "flag": (True, False, "true", "False"),
+    }
+    for value in fitting.get(shape) or sorted(shapes.ENUMS[shape.partition(":")[2]]):
+        assert clean({key: value}) == {key: value}
+        assert redactor.attribute(key, value, {}) == value
+
+
+def test_a_member_of_a_number_enumeration_counts_as_its_number() -> None:
+    kept = clean({"http.status_code": http.HTTPStatus.NOT_FOUND})
+    assert kept == {"http.status_code": 404}
+    assert type(kept["http.status_code"]) is int
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gen_ai.request.temperature", True),
+        ("gen_ai.request.stream", 4915112345678),
+        ("gen_ai.request.stream", "yes"),
+        ("server.port", "1234567890"),
+        ("server.port", 2**64),
+        ("server.port", ("443",)),
+    ],
+)
+def test_a_value_of_another_type_than_the_keys_does_not_stay(key: str, value: object) -> None:
+    assert clean({key: value}) == {}
 
 
 def test_parameters_are_small_numbers_and_flags_and_never_text() -> None:

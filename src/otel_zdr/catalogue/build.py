@@ -1,7 +1,8 @@
 """Compiles the catalogue: ``python -m otel_zdr.catalogue.build [--check]``.
 
 Reads ``data/recorded.tsv`` (key patterns of 47 sources, each with source and reference), ``data/overlay.tsv``
-(our own rows, each with a reason; they win) and ``data/instruments.tsv``; writes ``_compiled.py``, which
+(our own rows, each with a reason; they win), ``data/types.tsv`` (which values a key has, where the conventions or
+its source say so) and ``data/instruments.tsv``; writes ``_compiled.py``, which
 loads in well under a millisecond. Where sources disagree the strictest wins: ``yes`` (content) over
 ``maybe`` over ``no``; ``maybe`` is removed.
 """
@@ -52,6 +53,9 @@ _SHAPE_OF_CLASS = {
     "reference": shapes.TOKENS,
     "other_metadata": shapes.SCALAR,
 }
+#: The shapes that any plain value fits, which a type narrows.
+_OPEN_SHAPES = frozenset({shapes.SCALAR, shapes.TOKEN, shapes.TOKENS})
+_SHAPE_OF_TYPE = {"number": shapes.DECIMAL, "flag": shapes.FLAG, "text": ""}
 
 _BOUNDED = {
     ("usage", shapes.USAGE): shapes.COUNT,
@@ -131,9 +135,42 @@ def rules() -> tuple[dict[str, Rule], dict[str, Rule]]:
             if parsed is None:
                 raise ValueError(f"overlay.tsv: not a key: {pattern!r}")
             found[parsed] = rule
-    exact = {key: _bounded(key, rule) for (key, free), rule in found.items() if not free}
+    typed, words = _types()
+    exact = {
+        key: _bounded(key, _typed(key, rule, typed, words)) for (key, free), rule in found.items() if not free
+    }
     tails = {key: rule for (key, free), rule in found.items() if free}
     return exact, tails
+
+
+def _types() -> tuple[dict[str, str], dict[str, str]]:
+    """(shape by key, shape by the last words of keys), of ``types.tsv``; "" where the values are open."""
+    typed: dict[str, str] = {}
+    words: dict[str, str] = {}
+    for row in _read("types.tsv"):
+        shape = _SHAPE_OF_TYPE.get(row["type"], row["type"])
+        if (shape and not _is_shape(shape)) or not row["source"]:
+            raise ValueError(f"types.tsv: unknown type or no source: {row['type']} {row['keys'][:60]}")
+        for pattern in row["keys"].split():
+            if pattern.startswith("*"):
+                words[pattern[1:]] = shape
+            else:
+                typed[pattern] = shape
+    return typed, words
+
+
+def _typed(key: str, rule: Rule, typed: dict[str, str], words: dict[str, str]) -> Rule:
+    """A rule that takes any plain value takes only those of the key's type, where that is known.
+
+    The last words speak only for keys that no row names, and that no row of the overlay gives a shape.
+    """
+    if not rule.keep or rule.shape not in _OPEN_SHAPES or "N" in key.split("."):
+        return rule
+    shape = typed.get(key)
+    if shape is None and rule.shape == shapes.SCALAR and rule.content_class == "other_metadata":
+        tails = [key[at:] for at in range(len(key)) if at == 0 or key[at - 1] in "._:"]
+        shape = next((words[tail] for tail in tails if tail in words), None)
+    return Rule(rule.content_class, True, shape, rule.server_class) if shape else rule
 
 
 def _bounded(key: str, rule: Rule) -> Rule:
