@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otel_zdr.catalogue import exact_rules
+from otel_zdr.catalogue import _compiled, exact_rules
 from otel_zdr.collector import generate
 from otel_zdr.redaction.redactor import Redactor
 from otel_zdr.settings import Settings
@@ -275,6 +275,30 @@ def test_measurements_of_unknown_instruments_go_for_those_under_zdr_only(listed:
     arrived = export(listed, "metrics", metrics(strict, free, known))
     names = {m.name for r in arrived for g in r.resource_metrics for s in g.scope_metrics for m in s.metrics}
     assert names == {"acme.open", "gen_ai.client.token.usage"}
+
+
+def test_bare_words_stay_on_measurements_of_the_instruments_that_write_them(gateway: Both) -> None:
+    words = {key: "tcp" for _, key, _ in _compiled.MEASURED}
+    fitting = {
+        "family": 2,
+        "type": 1,
+        "protocol": "tcp",
+        "state": "TIME_WAIT",
+        "device": "eth0",
+        "count": "2",
+    }
+    instruments = ("system.network.connections", "system.disk.io", "process.runtime.cpython.gc_count")
+    for instrument in (
+        *instruments,
+        "cpython.gc.collections",
+        "flower.task.runtime.seconds",
+        "system.cpu.time",
+    ):
+        for attributes in (words, fitting, dict.fromkeys(words, f"{canary()} said")):
+            (request,) = export(gateway, "metrics", metrics(counter(instrument, attributes)))
+            (metric,) = request.resource_metrics[0].scope_metrics[0].metrics
+            found = attributes_of(metric.sum.data_points[0].attributes)
+            assert found == Redactor().measurement_attributes(attributes, {}, instrument)
 
 
 def test_points_that_became_the_same_are_one(gateway: Both) -> None:

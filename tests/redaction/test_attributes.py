@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import http
 import math
+import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from types import MappingProxyType
 
 import pytest
 
-from otel_zdr.catalogue import exact_rules, shapes
+from otel_zdr.catalogue import _compiled, exact_rules, shapes
 from otel_zdr.redaction import REMOVED, Redactor
 
 redactor = Redactor()
@@ -363,6 +364,89 @@ def test_the_names_of_servers_survive_on_measurements_but_not_host_headers() -> 
     assert redactor.measurement_attributes(clean, removed, "http.server.duration") == clean
     assert removed == {"caller": 1}
     assert redactor.measurement_attributes(attributes, {}, "http.client.duration") == attributes
+
+
+@pytest.mark.parametrize(
+    ("instrument", "attributes"),
+    [
+        ("system.network.connections", {"family": socket.AF_INET, "type": socket.SOCK_STREAM}),
+        ("system.network.connections", {"protocol": "tcp", "state": "TIME_WAIT", "type": 1}),
+        ("system.disk.io", {"device": "nvme0n1p1", "direction": "read"}),
+        ("system.network.io", {"device": "eth0", "direction": "transmit"}),
+        ("process.runtime.cpython.gc_count", {"count": "2"}),
+        ("cpython.gc.collections", {"cpython.gc.generation": 2, "generation": "2"}),
+        ("system.memory.usage", {"state": "cached"}),
+        ("system.cpu.time", {"cpu": 3, "state": "iowait"}),
+        ("asyncio.process.duration", {"type": "coroutine", "name": "Agent.answer", "state": "finished"}),
+        ("flower.task.runtime.seconds", {"task": "app.tasks.answer", "worker": "celery@web-1"}),
+    ],
+)
+def test_bare_words_stay_on_measurements_of_the_instruments_that_write_them(
+    instrument: str, attributes: dict[str, object]
+) -> None:
+    removed: dict[str, int] = {}
+    assert redactor.measurement_attributes(attributes, removed, instrument) == attributes
+    assert removed == {}
+    secret = dict.fromkeys(attributes, f"{canary()} said so")
+    assert redactor.measurement_attributes(secret, removed, instrument) == {}
+    assert removed == {"free_text": len(attributes)}
+
+
+def test_bare_words_go_from_all_other_measurements() -> None:
+    attributes = {key: "eth0" for _, key, _ in _compiled.MEASURED}
+    assert len(attributes) > 8
+    for instrument in (
+        "acme.system.disk.io",
+        "system.cpu.time",
+        "gen_ai.client.token.usage",
+        "http.server.duration",
+    ):
+        assert redactor.measurement_attributes(attributes, {}, instrument) == {}
+    assert clean(attributes) == {}
+    assert redactor.measurement_attributes({"device": "eth0"}, {}, "system.disk.io"), "the control"
+
+
+_HEADERS = "http.response.header."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (_HEADERS + "openai-processing-ms", ("331",)),
+        (_HEADERS + "content_length", ("1024",)),
+        (_HEADERS + "retry-after", "3"),
+        (_HEADERS + "x-ratelimit-remaining-tokens", ("149984",)),
+        (_HEADERS + "x_ratelimit_reset_tokens", ("6m0s",)),
+        (_HEADERS + "x-ratelimit-reset-requests", ("17ms",)),
+        (_HEADERS + "anthropic-ratelimit-tokens-reset", ("2026-01-01T00:00:00Z",)),
+        ("celery.retries", 2),
+        ("celery.runtime", 0.25),
+        ("sampling.priority", 1),
+        ("sampling.probability", 0.5),
+        ("cohere.billed_units.search_units", 1.0),
+        ("cohere.billed_units.images", 2),
+        ("weave.usage", '{"prompt_tokens":3}'),
+        ("gen_ai.bedrock.guardrail", "gr-1234:2"),
+        ("messaging.destination.template", "/customers/{id}"),
+    ],
+)
+def test_figures_of_operation_stay_in_a_closed_shape(key: str, value: object) -> None:
+    assert clean({key: value}) == {key: value}
+    for text in (f"{canary()} said so", "Wed, 21 Oct 2026 07:28:00 GMT", [f"see {canary()}"], b"3"):
+        assert clean({key: text}) == {}
+
+
+def test_headers_of_answers_hold_no_name_and_no_number_of_a_card() -> None:
+    for text in ("ann.lee@clinic.example", "AnnLee", "4915112345678"):
+        for value in (text, [text], ["3", text], ["3"] * 17):
+            assert clean({_HEADERS + "retry-after": value, _HEADERS + "content-length": value}) == {}
+    assert clean({_HEADERS + "x-patient": ["3"]}) == {}
+
+
+def test_the_name_of_a_queue_goes_as_it_may_be_one_per_person() -> None:
+    for key in ("messaging.destination.name", "messaging.destination_publish.name"):
+        assert clean({key: "replies.ann-lee"}) == {}
+        assert Redactor(keep_keys=[key]).attributes({key: "orders"}, {}) == {key: "orders"}
 
 
 def test_a_skeleton_holds_exact_usage_and_model_keys_only() -> None:

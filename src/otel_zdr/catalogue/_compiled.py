@@ -283,7 +283,7 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "feature_flag.result.variant feature_flag.variant file.attributes file.extension "
         "file.mode graphql.operation.name image_generation_settings k8s.pod.start_time "
         "log.file.name log.file.path log.file.path_resolved messaging.destination "
-        "messaging.destination.name messaging.destination.template messaging.message.type "
+        "messaging.destination.name messaging.destination_publish.name messaging.message.type "
         "messaging.rabbitmq.destination.routing_key prompt.id pydantic_ai.decision.thresholds "
         "system.filesystem.mountpoint test.case.name test.suite.name ",
     ),
@@ -302,28 +302,29 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "aws.dynamodb.provisioned_write_capacity aws.dynamodb.segment aws.dynamodb.total_segments "
         "aws.s3.part_number az.ai.voice_agents.close.code azure.cosmosdb.operation.request_charge "
         "azure.cosmosdb.response.sub_status_code browser.web_vital.delta browser.web_vital.value "
-        "code.column code.column.number code.line.number code.lineno cpu.logical_number "
-        "cpython.gc.generation crewai.conversation.message_index crewai.reasoning.attempt "
-        "db.collection.dimension db.cosmosdb.request_charge db.cosmosdb.status_code "
-        "db.cosmosdb.sub_status_code db.index.dimension db.limit db.n_results db.offset "
-        "db.postgresql.rows_affected db.redis.database_index db.response.returned_rows "
-        "db.vector.query.top_k destination.port faas.max_memory function_calls.count "
-        "gcp.cloud_run.job.task_index gen_ai.action.index gen_ai.agent.failed_steps "
-        "gen_ai.agent.invocations gen_ai.agent.llm_timeout gen_ai.agent.max_actions_per_step "
-        "gen_ai.agent.max_failures gen_ai.agent.max_retry_limit gen_ai.agent.max_steps "
-        "gen_ai.agent.success_rate gen_ai.agent.successful_steps gen_ai.agent.total_actions "
-        "gen_ai.browser.cpu.usage gen_ai.browser.max_steps gen_ai.browser.memory.usage "
-        "gen_ai.browser.network.failed_requests gen_ai.browser.session.success_rate "
-        "gen_ai.browser.step.number gen_ai.browser.viewport.height gen_ai.browser.viewport.width "
-        "gen_ai.crawl.depth gen_ai.crawl.page_timeout gen_ai.crawl.result.status_code "
-        "gen_ai.crawl.viewport_height gen_ai.crawl.viewport_width "
-        "gen_ai.crawl.word_count_threshold gen_ai.embeddings.dimension.count "
-        "gen_ai.extraction.chunk_token_threshold gen_ai.extraction.overlap_rate "
-        "gen_ai.framework.chunk.overlap gen_ai.framework.component.visits "
-        "gen_ai.framework.embedding.dimension gen_ai.framework.embedding.processed "
-        "gen_ai.framework.nodes.added gen_ai.framework.nodes.created "
-        "gen_ai.framework.nodes.deleted gen_ai.framework.nodes.inserted "
-        "gen_ai.framework.nodes.processed gen_ai.framework.performance.baseline_avg "
+        "celery.retries celery.runtime code.column code.column.number code.line.number "
+        "code.lineno cpu.logical_number cpython.gc.generation crewai.conversation.message_index "
+        "crewai.reasoning.attempt db.collection.dimension db.cosmosdb.request_charge "
+        "db.cosmosdb.status_code db.cosmosdb.sub_status_code db.index.dimension db.limit "
+        "db.n_results db.offset db.postgresql.rows_affected db.redis.database_index "
+        "db.response.returned_rows db.vector.query.top_k destination.port faas.max_memory "
+        "function_calls.count gcp.cloud_run.job.task_index gen_ai.action.index "
+        "gen_ai.agent.failed_steps gen_ai.agent.invocations gen_ai.agent.llm_timeout "
+        "gen_ai.agent.max_actions_per_step gen_ai.agent.max_failures gen_ai.agent.max_retry_limit "
+        "gen_ai.agent.max_steps gen_ai.agent.success_rate gen_ai.agent.successful_steps "
+        "gen_ai.agent.total_actions gen_ai.browser.cpu.usage gen_ai.browser.max_steps "
+        "gen_ai.browser.memory.usage gen_ai.browser.network.failed_requests "
+        "gen_ai.browser.session.success_rate gen_ai.browser.step.number "
+        "gen_ai.browser.viewport.height gen_ai.browser.viewport.width gen_ai.crawl.depth "
+        "gen_ai.crawl.page_timeout gen_ai.crawl.result.status_code gen_ai.crawl.viewport_height "
+        "gen_ai.crawl.viewport_width gen_ai.crawl.word_count_threshold "
+        "gen_ai.embeddings.dimension.count gen_ai.extraction.chunk_token_threshold "
+        "gen_ai.extraction.overlap_rate gen_ai.framework.chunk.overlap "
+        "gen_ai.framework.component.visits gen_ai.framework.embedding.dimension "
+        "gen_ai.framework.embedding.processed gen_ai.framework.nodes.added "
+        "gen_ai.framework.nodes.created gen_ai.framework.nodes.deleted "
+        "gen_ai.framework.nodes.inserted gen_ai.framework.nodes.processed "
+        "gen_ai.framework.performance.baseline_avg "
         "gen_ai.framework.performance.baseline_percentile "
         "gen_ai.framework.performance.vs_baseline "
         "gen_ai.framework.pipeline.max_runs_per_component gen_ai.framework.similarity.threshold "
@@ -366,7 +367,8 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "pydantic_ai.new_message_index pydantic_ai.output.retry.attempt "
         "pydantic_ai.output.retry.max_retries pydantic_ai.tool.retry.attempt "
         "pydantic_ai.tool.retry.max_retries reranker.top_k retry_attempts rpc.grpc.status_code "
-        "rpc.jsonrpc.error_code server.port system.cpu.logical_number turn.number url.port ",
+        "rpc.jsonrpc.error_code sampling.agent_sample_rate sampling.priority sampling.probability "
+        "sampling.rule_sample_rate server.port system.cpu.logical_number turn.number url.port ",
     ),
     (
         'other_metadata', True, 'enum:convention', None,
@@ -534,7 +536,7 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
     ),
     (
         'other_metadata', True, 'route', None,
-        "http.route url.template ",
+        "http.route messaging.destination.template url.template ",
     ),
     (
         'other_metadata', True, 'scalar', None,
@@ -677,9 +679,9 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "mcp.server.version mcp.session.client_info.version mcp.system "
         "mcp.websocket.connection_state mcp.websocket.subprotocol message.payload_type "
         "message_content.type messaging.consumer.group.name "
-        "messaging.destination.subscription.name messaging.destination_publish.name "
-        "messaging.eventhubs.consumer.group messaging.kafka.consumer.group messaging.operation "
-        "messaging.operation.name messaging.rocketmq.client_group messaging.rocketmq.namespace "
+        "messaging.destination.subscription.name messaging.eventhubs.consumer.group "
+        "messaging.kafka.consumer.group messaging.operation messaging.operation.name "
+        "messaging.rocketmq.client_group messaging.rocketmq.namespace "
         "messaging.servicebus.destination.subscription_name messaging.system "
         "microsoft.guardian.name microsoft.security.target.type mlflow.trace_schema.version "
         "modalities network.carrier.mcc network.carrier.mnc network.carrier.name "
@@ -856,8 +858,8 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "gcp.vertex.agent.associated_event_ids gcp.vertex.agent.event_id "
         "gcp.vertex.agent.invocation_id gen_ai.agent.call.id gen_ai.agent.id gen_ai.agent.task.id "
         "gen_ai.agent.task_id gen_ai.agent.threat.rule_id gen_ai.agent.version "
-        "gen_ai.checkpoint.id gen_ai.compaction.result_event_id gen_ai.data_source.id "
-        "gen_ai.execution.id gen_ai.framework.node.id "
+        "gen_ai.bedrock.guardrail gen_ai.checkpoint.id gen_ai.compaction.result_event_id "
+        "gen_ai.data_source.id gen_ai.execution.id gen_ai.framework.node.id gen_ai.guardrail "
         "gen_ai.guardrail.security.external_finding_id gen_ai.guardrail.security.policy.id "
         "gen_ai.guardrail.security.policy.rule.id gen_ai.guardrail.target.id gen_ai.main_agent.id "
         "gen_ai.memory.agent_id gen_ai.message.id gen_ai.monitor.task_id "
@@ -920,6 +922,59 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "mcp.prompt.description session.instructions session.options settings.instructions "
         "settings.prompt system_instruction system_prompt traceloop.prompt.template "
         "workflow.definition workflow.description workflow_builder.description ",
+    ),
+    (
+        'timing', True, 'quantity', None,
+        "http.response.header.anthropic-ratelimit-input-tokens-limit "
+        "http.response.header.anthropic-ratelimit-input-tokens-remaining "
+        "http.response.header.anthropic-ratelimit-input-tokens-reset "
+        "http.response.header.anthropic-ratelimit-output-tokens-limit "
+        "http.response.header.anthropic-ratelimit-output-tokens-remaining "
+        "http.response.header.anthropic-ratelimit-output-tokens-reset "
+        "http.response.header.anthropic-ratelimit-requests-limit "
+        "http.response.header.anthropic-ratelimit-requests-remaining "
+        "http.response.header.anthropic-ratelimit-requests-reset "
+        "http.response.header.anthropic-ratelimit-tokens-limit "
+        "http.response.header.anthropic-ratelimit-tokens-remaining "
+        "http.response.header.anthropic-ratelimit-tokens-reset "
+        "http.response.header.anthropic_ratelimit_input_tokens_limit "
+        "http.response.header.anthropic_ratelimit_input_tokens_remaining "
+        "http.response.header.anthropic_ratelimit_input_tokens_reset "
+        "http.response.header.anthropic_ratelimit_output_tokens_limit "
+        "http.response.header.anthropic_ratelimit_output_tokens_remaining "
+        "http.response.header.anthropic_ratelimit_output_tokens_reset "
+        "http.response.header.anthropic_ratelimit_requests_limit "
+        "http.response.header.anthropic_ratelimit_requests_remaining "
+        "http.response.header.anthropic_ratelimit_requests_reset "
+        "http.response.header.anthropic_ratelimit_tokens_limit "
+        "http.response.header.anthropic_ratelimit_tokens_remaining "
+        "http.response.header.anthropic_ratelimit_tokens_reset "
+        "http.response.header.content-length http.response.header.content_length "
+        "http.response.header.openai-processing-ms http.response.header.openai_processing_ms "
+        "http.response.header.retry-after http.response.header.retry-after-ms "
+        "http.response.header.retry_after http.response.header.retry_after_ms "
+        "http.response.header.x-envoy-upstream-service-time "
+        "http.response.header.x-ratelimit-limit "
+        "http.response.header.x-ratelimit-limit-audio-seconds "
+        "http.response.header.x-ratelimit-limit-requests "
+        "http.response.header.x-ratelimit-limit-tokens http.response.header.x-ratelimit-remaining "
+        "http.response.header.x-ratelimit-remaining-audio-seconds "
+        "http.response.header.x-ratelimit-remaining-requests "
+        "http.response.header.x-ratelimit-remaining-tokens http.response.header.x-ratelimit-reset "
+        "http.response.header.x-ratelimit-reset-audio-seconds "
+        "http.response.header.x-ratelimit-reset-requests "
+        "http.response.header.x-ratelimit-reset-tokens "
+        "http.response.header.x_envoy_upstream_service_time "
+        "http.response.header.x_ratelimit_limit "
+        "http.response.header.x_ratelimit_limit_audio_seconds "
+        "http.response.header.x_ratelimit_limit_requests "
+        "http.response.header.x_ratelimit_limit_tokens http.response.header.x_ratelimit_remaining "
+        "http.response.header.x_ratelimit_remaining_audio_seconds "
+        "http.response.header.x_ratelimit_remaining_requests "
+        "http.response.header.x_ratelimit_remaining_tokens http.response.header.x_ratelimit_reset "
+        "http.response.header.x_ratelimit_reset_audio_seconds "
+        "http.response.header.x_ratelimit_reset_requests "
+        "http.response.header.x_ratelimit_reset_tokens ",
     ),
     (
         'timing', True, 'timing', None,
@@ -1182,7 +1237,8 @@ EXACT: tuple[tuple[str, bool, str, str | None, str], ...] = (
         "pydantic_ai.queue_dropped_deltas pydantic_ai.queue_dropped_structural "
         "pydantic_ai.transcript_items_dropped response.output_items rpc.message.compressed_size "
         "rpc.message.uncompressed_size tool.calls_count tools.count usage.completion_tokens "
-        "usage.prompt_tokens usage.total_tokens workflow.output.audio_count ",
+        "usage.prompt_tokens usage.total_tokens weave.summary.usage weave.usage "
+        "workflow.output.audio_count ",
     ),
     (
         'voice_description', False, '', None,
@@ -1252,8 +1308,27 @@ TAILS: tuple[tuple[str, bool, str, str | None, str], ...] = (
     ),
     (
         'usage', True, 'usage', None,
-        "gen_ai.aggregated_usage gen_ai.cost ",
+        "cohere.billed_units gen_ai.aggregated_usage gen_ai.cost ",
     ),
+)
+
+MEASURED: tuple[tuple[str, str, str], ...] = (
+    ('asyncio.process.', 'name', 'qualname'),
+    ('asyncio.process.', 'state', 'enum:asyncio'),
+    ('asyncio.process.', 'type', 'enum:asyncio'),
+    ('cpython.gc.', 'generation', 'decimal'),
+    ('flower.task.', 'task', 'token'),
+    ('flower.task.', 'worker', 'token'),
+    ('process.runtime.', 'count', 'decimal'),
+    ('system.disk.', 'device', 'token'),
+    ('system.filesystem.', 'device', 'token'),
+    ('system.network.', 'device', 'token'),
+    ('system.network.connections', 'family', 'decimal'),
+    ('system.network.connections', 'protocol', 'enum:transport'),
+    ('system.network.connections', 'state', 'enum:socket_state'),
+    ('system.network.connections', 'type', 'decimal'),
+    ('system.paging.', 'device', 'token'),
+    ('system.process', 'status', 'enum:convention'),
 )
 
 EVENTS: str = (
@@ -1538,7 +1613,7 @@ SPAN_PHRASES: tuple[str, ...] = ('Reading response body', 'agent run', 'preparin
 
 WORDS: str = (
     "accept accessed account ack action actions activity actual add added address adk affected "
-    "agent agentcore agentops agents aggregated agno ai all allow amd amz amzn annotation "
+    "after agent agentcore agentops agents aggregated agno ai all allow amd amz amzn annotation "
     "annotator anonymous anthropic api apim app apphub application apply arch args arn arns as "
     "asgi assignment assistant associated association async at attempt attempts attribute "
     "attributes audio auth auto availability available avg aws az azure base baseline batch "
@@ -1560,7 +1635,7 @@ WORDS: str = (
     "disposition distro dns document documents dom domain drain driver dropped duplicates "
     "duration dynamodb ecs edge ee effort eks elasticsearch elements elicitation embedding "
     "embeddings enable enabled encoding end ended endpoint endpointing engaged enqueued entity "
-    "entry entrypoint envelope environment eou error escaped established evaluation event "
+    "entry entrypoint envelope environment envoy eou error escaped established evaluation event "
     "eventhubs events exception exceptions exclusive executable executed execution executor exit "
     "expected experiment experimental expires extended external extraction faas failed failsafe "
     "failures fallback family fastmcp fault feature feedback file filepath filesystem filter "
@@ -1588,32 +1663,33 @@ WORDS: str = (
     "participants partition path payload pdb pdf peak peer penalty pending per percentage "
     "percentile performance period persistentvolume persistentvolumeclaim phase pid pinecone ping "
     "pipeline pitch planning platform playout plugin pod policy pool port position postgresql pre "
-    "prediction preprocessing presence previous procedure process processed processes produced "
-    "product profiling progress project prompt prompting properties protection protocol provider "
-    "provisioned public publish pubsub purpose pydantic qdrant qualified quality query queue "
-    "rabbitmq rag raise ranking rate rating ratio raw ray read ready realm realtime rearm reason "
-    "reasoner reasoning reasons rebinding recipient record recovery redacted redis ref reference "
-    "region regions registered registration related release remote removed repetition replicaset "
-    "replicationcontroller reply repo repository request requestid requests reranker resend "
-    "resolved resource resourcequota response responses restart result results resume resumed "
-    "retention retries retrieval retry return returned revision rocketmq role room root roots "
-    "route routing rows rpc rule ruleset run runs runtime sample sampled sampling scan scanned "
-    "schema scheme scope scopes score scraping screen screenshot script sdk search second "
-    "secondary seconds secret secretsmanager secs security seed segment segments select selection "
-    "sender sensitivity sequence serialized server service servicebus session set settings "
-    "severity share show shutdown sid similarity size sk skill slab slug sns sock source space "
-    "span speaker spec speculative speech speed spoken sql start state statefulset stateless "
-    "stats status step stepping steps stop storage storageclass store stored strands strategy "
-    "stream streamed streaming structural structured stt style sub subagent subprotocol subscribe "
-    "subscription subtype success successful suite summarizer summary support suppressed switch "
-    "system table tabs tag tags taken target task tasks team telemetry telephony temperature "
-    "template temporary terminated test text thinking thread threat threshold tier time timeout "
-    "timestamp timestamps timing tls to token tokens tombstone tool toolkit tools top topic total "
-    "trace traceloop track trained transcriber transcript transcription transfer translate "
-    "transliterate transport trigger ttfb ttft tts tuned tuning turn type uid uncompressed units "
-    "unlikely untracked updates upload upsert url usage usd use used user utilization uuid vad "
-    "validate validation validator value variable variant vcs vector vectordb vendor verbose "
-    "verification version vertex video viewport vision visits vital voice voltagent volume vpid "
-    "vs wait warn was web webengine websocket widget width wiki window with word worker workflow "
-    "workload workspace write zdr zone "
+    "prediction preprocessing presence previous priority probability procedure process processed "
+    "processes processing produced product profiling progress project prompt prompting properties "
+    "protection protocol provider provisioned public publish pubsub purpose pydantic qdrant "
+    "qualified quality query queue rabbitmq rag raise ranking rate ratelimit rating ratio raw ray "
+    "read ready realm realtime rearm reason reasoner reasoning reasons rebinding recipient record "
+    "recovery redacted redis ref reference region regions registered registration related release "
+    "remaining remote removed repetition replicaset replicationcontroller reply repo repository "
+    "request requestid requests reranker resend reset resolved resource resourcequota response "
+    "responses restart result results resume resumed retention retries retrieval retry return "
+    "returned revision rocketmq role room root roots route routing rows rpc rule ruleset run runs "
+    "runtime sample sampled sampling scan scanned schema scheme scope scopes score scraping "
+    "screen screenshot script sdk search second secondary seconds secret secretsmanager secs "
+    "security seed segment segments select selection sender sensitivity sequence serialized "
+    "server service servicebus session set settings severity share show shutdown sid similarity "
+    "size sk skill slab slug sns sock source space span speaker spec speculative speech speed "
+    "spoken sql start state statefulset stateless stats status step stepping steps stop storage "
+    "storageclass store stored strands strategy stream streamed streaming structural structured "
+    "stt style sub subagent subprotocol subscribe subscription subtype success successful suite "
+    "summarizer summary support suppressed switch system table tabs tag tags taken target task "
+    "tasks team telemetry telephony temperature template temporary terminated test text thinking "
+    "thread threat threshold tier time timeout timestamp timestamps timing tls to token tokens "
+    "tombstone tool toolkit tools top topic total trace traceloop track trained transcriber "
+    "transcript transcription transfer translate transliterate transport trigger ttfb ttft tts "
+    "tuned tuning turn type uid uncompressed units unlikely untracked updates upload upsert "
+    "upstream url usage usd use used user utilization uuid vad validate validation validator "
+    "value variable variant vcs vector vectordb vendor verbose verification version vertex video "
+    "viewport vision visits vital voice voltagent volume vpid vs wait warn was weave web "
+    "webengine websocket widget width wiki window with word worker workflow workload workspace "
+    "write zdr zone "
 )

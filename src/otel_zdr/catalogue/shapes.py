@@ -113,6 +113,11 @@ ENUMS: dict[str, frozenset[str]] = {
         " steal guest interrupt in out read write transmit receive major minor rss vms rss_shared"
         " voluntary involuntary established listen slab_reclaimable slab_unreclaimable"
     ),
+    "socket_state": word_set(
+        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING"
+        " NONE DELETE_TCB IDLE BOUND"
+    ),
+    "asyncio": word_set("coroutine future to_thread finished exception cancelled timeout"),
     "db_operation": word_set(
         "ADD ADD_DOCUMENTS AGGREGATE ALTER ANALYZE APPEND ATTACH AUTH BATCH BATCH_UPDATE_POINTS BEGIN"
         " BUILDINFO BULK BatchGetItem BatchWriteItem CALL CLIENT CLOSE COMMIT CONNECT COPY COUNT CREATE"

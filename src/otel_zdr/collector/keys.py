@@ -77,6 +77,13 @@ _RARE = (
     *("gen_ai.usage.prompt_tokens_d", "gen_ai.request.audio", "langfuse.observation.metadata", "rpc.message"),
     *("openai.response.web", "openai.response.built", "http.request_content_length_unc", "db.operation."),
     *("http.response_content_length_unc", "network.local.port", "url.port"),
+    *(
+        "gen_ai.request.image",
+        "gen_ai.usage.audio.cache",
+        "gen_ai.usage.text.cache",
+        "gen_ai.usage.input_text",
+    ),
+    *("gen_ai.usage.output_text", "gen_ai.usage.input_tokens.", "gen_ai.usage.output_tokens."),
 )
 
 
