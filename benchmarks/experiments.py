@@ -24,6 +24,8 @@ SMALL, MIDDLE, LARGE = 4_096, 40_960, 204_800
 SYSTEMS = systems()
 CLIENTS = ("openai", "openai, async", "inworld-tts")  # of clients.py
 OURS = ("zdr", "zdr-evidence-off", "zdr-10000", "zdr-all", "zdr-other", "zdr-none")
+LITERALS = ("zdr-literals-kept", "zdr-literals-dropped")  # they differ from "zdr" in log calls only
+BROAD = tuple(name for name in SYSTEMS if name not in LITERALS)  # measured in every way
 PEER_SYSTEMS = tuple(
     s.name for s in SYSTEMS.values() if s.environment in PEERS and not s.name.startswith("none")
 )
@@ -35,6 +37,10 @@ def spans(name: str, size: int = SMALL, *, live_exception: bool = False) -> Poin
 
 def logs(name: str) -> Point:
     return Point("logs", SYSTEMS[name], (("size", SMALL),))
+
+
+def log_calls(name: str) -> Point:
+    return Point("log_calls", SYSTEMS[name], (("size", SMALL),))
 
 
 def otlp(name: str, size: int, compression: str) -> Point:
@@ -84,17 +90,19 @@ class Run:
 
     def spans(self) -> None:
         """CPU per span of every system, small and large contents, through the simple processor."""
-        points = [spans(name) for name in SYSTEMS]
+        points = [spans(name) for name in BROAD]
         if self._quick:
             points += [spans(name, LARGE) for name in ("none@base", "none@zdr", "floor", "zdr")]
         else:
-            points += [spans(name, LARGE) for name in SYSTEMS if name not in OURS[1:]]
+            points += [spans(name, LARGE) for name in BROAD if name not in OURS[1:]]
         points += [spans(name, live_exception=True) for name in ("none@zdr", "zdr", "zdr-other")]
         self._alternate(points, {"budget": self._effort.budget})
 
     def logs(self) -> None:
-        """CPU per log record with a structured body."""
-        self._alternate([logs(name) for name in ("none@zdr", *OURS)], {"budget": self._effort.budget})
+        """CPU per log record with a structured body, and per call of the standard library's logging."""
+        points = [logs(name) for name in ("none@zdr", *OURS)]
+        points += [log_calls(name) for name in ("none@zdr", *LITERALS)]
+        self._alternate(points, {"budget": self._effort.budget})
 
     def otlp(self) -> None:
         """CPU per span through the batch processor and OTLP/HTTP to a sink in another process."""
@@ -125,12 +133,12 @@ class Run:
     def held(self) -> None:
         """Memory that a queued span keeps alive."""
         count = 300 if self._quick else 2_000
-        for name, answer in self._each("held", [held(name, count) for name in SYSTEMS]):
+        for name, answer in self._each("held", [held(name, count) for name in BROAD]):
             self.results.held_bytes[name] = answer["bytes"]
 
     def coverage(self) -> None:
         """Places that still carry content after each system."""
-        cleaning = [name for name in SYSTEMS if name not in ("zdr-other", "zdr-none")]
+        cleaning = [name for name in BROAD if name not in ("zdr-other", "zdr-none")]
         for name, answer in self._each("coverage", [Point("coverage", SYSTEMS[name]) for name in cleaning]):
             self.results.coverage[name] = answer
 

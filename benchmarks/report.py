@@ -79,6 +79,10 @@ def rows(results: Results) -> list[Row]:
 
     own = cost(results, spans("none@zdr"))
     own_log = cost(results, experiments.logs("none@zdr"))
+    own_call = cost(results, experiments.log_calls("none@zdr"))
+    call_added = {
+        name.rpartition("-")[2]: added(results, experiments.log_calls(name)) for name in experiments.LITERALS
+    }
     own_live = cost(results, spans("none@zdr", live_exception=True))
     log_added = added(results, experiments.logs("zdr"))
     held = [results.held_bytes["zdr"] / 1_000] if "zdr" in results.held_bytes else []
@@ -119,6 +123,14 @@ def rows(results: Results) -> list[Row]:
         Row(
             "log record not under ZDR: added ÷ its own cost",
             ratio(added(results, experiments.logs("zdr-other")), own_log),
+        ),
+        *(
+            Row(f"log call, literals {mode}: added ÷ its own cost", ratio(values, own_call))
+            for mode, values in call_added.items()
+        ),
+        *(
+            Row(f"log call, added: literals {mode}", _microseconds(values), unit=" µs")
+            for mode, values in call_added.items()
         ),
         Row("record_exception(), under ZDR: added ÷ own cost", ratio(span_added("zdr", live=True), own_live)),
         Row(

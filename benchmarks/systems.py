@@ -108,6 +108,8 @@ def systems() -> dict[str, System]:
         ("zdr-all", "otel-zdr, every workspace under ZDR", "ward-1", {}),
         ("zdr-other", "otel-zdr, a workspace not under ZDR", "studio", {**one, "unidentified": "retain"}),
         ("zdr-none", "otel-zdr, no workspace under ZDR", "studio", {"workspaces": ()}),
+        ("zdr-literals-kept", "otel-zdr, literals kept", "ward-1", {**one, "literals": "all"}),
+        ("zdr-literals-dropped", "otel-zdr, literals dropped", "ward-1", {**one, "literals": "none"}),
     ):
         found.append(System(name, title, "zdr", _ours(settings), workspace=workspace, settings=settings))
     for peer in PEERS:

@@ -1,6 +1,6 @@
 """One measured configuration, in a process of its own: ``python worker.py TASK SYSTEM [NAME=VALUE ...]``.
 
-Tasks that are timed (``spans``, ``logs``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then,
+Tasks that are timed (``spans``, ``logs``, ``log_calls``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then,
 for each line read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the
 runner can alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and
 answer a single line.
@@ -103,18 +103,40 @@ def _cycle(write: Any, pool: list[Any]) -> Any:
     return run
 
 
-def logs(system: Any, size: int, budget: float) -> None:
+def _logger_provider(system: Any) -> Any:
     import systems
-    import workload
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
     systems.install(system.settings)
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(SimpleLogRecordProcessor(discard_logs()))
-    write = workload.log_writer(
-        provider.get_logger("opentelemetry.instrumentation.openai_v2", "2.1b0"), workspace=system.workspace
-    )
+    return provider
+
+
+def logs(system: Any, size: int, budget: float) -> None:
+    import workload
+
+    logger = _logger_provider(system).get_logger("opentelemetry.instrumentation.openai_v2", "2.1b0")
+    write = workload.log_writer(logger, workspace=system.workspace)
+    serve(_cycle(write, workload.calls(size, POOL.get(size, 16))), None, budget)
+
+
+def log_calls(system: Any, size: int, budget: float) -> None:
+    """Calls of the standard library's ``logging``, through the SDK's handler."""
+    import warnings
+
+    import workload
+    from opentelemetry.sdk._logs import LoggingHandler
+
+    logging.disable(logging.NOTSET)
+    logger = logging.getLogger("benchmark")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it has moved to another distribution
+        logger.addHandler(LoggingHandler(logger_provider=_logger_provider(system)))
+    write = workload.log_caller(logger, workspace=system.workspace)
     serve(_cycle(write, workload.calls(size, POOL.get(size, 16))), None, budget)
 
 
@@ -204,7 +226,8 @@ def main(arguments: list[str]) -> None:
     elif task == "startup":
         startup(system)
     else:
-        {"spans": spans, "logs": logs, "otlp": otlp, "chunks": chunks, "held": held}[task](system, **given)
+        timed = {"spans": spans, "logs": logs, "log_calls": log_calls, "otlp": otlp, "chunks": chunks}
+        {**timed, "held": held}[task](system, **given)
 
 
 def startup(system: Any) -> None:

@@ -1,4 +1,5 @@
-"""The workload: one span and one log record of a call to a language model, as an instrumentation writes them.
+"""The workload: one span and one log record of a call to a language model, as an instrumentation writes them,
+and one line that the application logs.
 
 A span has 20 attributes, two of them messages that share ``size`` characters of prose in JSON, an exception
 event, a link and an error status. Contents come from a pool of distinct texts made beforehand, so that making
@@ -8,6 +9,7 @@ them costs nothing inside a timed loop and nothing can be gained by remembering 
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -201,6 +203,16 @@ def log_writer(logger: Logger, *, workspace: str) -> Callable[[Call], None]:
                 },
             )
         )
+
+    return write
+
+
+def log_caller(logger: logging.Logger, *, workspace: str) -> Callable[[Call], None]:
+    """A function that logs a line as applications do: a template of its source, with data as the argument."""
+    more = {"workspace.id": workspace}
+
+    def write(call: Call) -> None:
+        logger.info("charge failed for %s", call.error, extra=more)
 
     return write
 

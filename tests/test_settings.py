@@ -171,6 +171,32 @@ def test_a_second_different_settings_object_is_an_error_and_closes_the_gate(pipe
         assert not pipeline.span_exporter.spans
 
 
+def test_a_gate_that_a_second_settings_object_closed_opens_only_for_the_first(pipeline: Any) -> None:
+    """Whoever tries again, as application factories do, must not win because he was refused before."""
+    otel_zdr.install(Settings(workspaces=("a",)))
+    for _ in range(3):
+        with pytest.raises(ConfigurationError, match="other settings"):
+            otel_zdr.install(Settings(workspaces=()))
+        with pytest.raises(ConfigurationError):
+            Settings(evidence="maybe")
+        pipeline.tracer.start_span("x").end()
+        assert not pipeline.span_exporter.spans
+    otel_zdr.install()
+    text = canary()
+    pipeline.tracer.start_span("x", attributes={"workspace.id": "a", "app.note": text}).end()
+    assert pipeline.span_exporter.spans
+    assert text.encode() not in pipeline.span_exporter.data
+
+
+def test_a_misspelt_argument_is_no_settings_object_and_closes_the_gate(pipeline: Any) -> None:
+    """As a misspelt variable is."""
+    arguments: dict[str, Any] = {"workspace": ("clinic",)}
+    with pytest.raises(ConfigurationError, match=r"'workspace'.*workspaces"):
+        Settings(**arguments)
+    pipeline.tracer.start_span("x").end()
+    assert not pipeline.span_exporter.spans
+
+
 def test_kubernetes_service_links_are_ignored() -> None:
     """A Service called otel-zdr announces itself to every pod."""
     environ = {

@@ -9,6 +9,7 @@ importing the package costs a process nothing it does not need.
 
 from __future__ import annotations
 
+import os as _os
 from typing import TYPE_CHECKING, Any
 
 from otel_zdr import settings as _settings
@@ -65,3 +66,8 @@ def _close_gate(reason: str) -> None:
 
 
 _settings.on_invalid = _close_gate
+
+# Where packages stand in a folder that is no site directory (``pip install --target``, layers of functions) no
+# interpreter reads our ``.pth`` file; then at least whoever uses the package gets what a variable asks for.
+if any(name.upper().startswith(_settings.PREFIX) for name in _os.environ):
+    from otel_zdr.sdk import startup as _startup  # noqa: F401

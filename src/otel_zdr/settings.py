@@ -99,6 +99,12 @@ class Settings:
     baggage_key: str | None = None
     on_failure: str = "disable"
 
+    def __new__(cls, *_args: object, **given: object) -> Settings:
+        for name in given:
+            if name not in cls.__dataclass_fields__:
+                _refuse(f"Settings has no {name!r}; it takes {', '.join(cls.__dataclass_fields__)}")
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         for name in _LISTS:
             object.__setattr__(self, name, _items(name, getattr(self, name)))

@@ -23,6 +23,9 @@ from opentelemetry.context import Context
 
 _log = getLogger("otel_zdr")
 
+#: Whether there is a gate that listens to what is declared here; the gate says so.
+heard = False
+
 #: Stands in a set of ids for a workspace that was named but cannot be read. Never a normalised id.
 UNIDENTIFIED = ""
 NOBODY: frozenset[str] = frozenset()
@@ -250,6 +253,8 @@ class workspace:
             return
 
     def _enter(self, frame: FrameType | None) -> None:
+        if not heard:
+            _say_unheard()
         entry = _Entry(self._text, self._id, frame)
         current = context_api.get_current()
         entries: frozenset[_Entry] = current.get(_CONTEXT_KEY) or frozenset()  # type: ignore[assignment]
@@ -327,6 +332,21 @@ class workspace:
                 return function(*args, **kwargs)
 
         return plain  # type: ignore[return-value]
+
+
+_unheard_said = False
+
+
+def _say_unheard() -> None:
+    """Somebody declares a workspace, telemetry is made, and nothing redacts it."""
+    global _unheard_said
+    if _unheard_said or "opentelemetry.sdk" not in sys.modules:
+        return
+    _unheard_said = True
+    _log.warning(
+        "otel_zdr.workspace() is used, but zero data retention is not installed in this process: set an OTEL_ZDR_*"
+        " variable, start it with opentelemetry-instrument, or call otel_zdr.install()"
+    )
 
 
 _unreadable: set[str] = set()

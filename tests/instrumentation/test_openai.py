@@ -543,6 +543,18 @@ def test_a_response_that_failed_without_raising_is_an_error(
     telemetry.assert_content(INPUT)
 
 
+def test_a_failed_response_read_by_lines_is_an_error(client: openai.OpenAI, telemetry: Any) -> None:
+    with client.responses.with_streaming_response.create(
+        model="gpt-fails", input=telemetry.canary, stream=True
+    ) as response:
+        assert list(response.iter_lines())
+    span = telemetry.span()
+    assert span.status.status_code is StatusCode.ERROR
+    assert span.attributes["error.type"] == "server_error"
+    assert span.attributes["gen_ai.usage.input_tokens"] == 19
+    telemetry.assert_content(INPUT)
+
+
 # text completions
 
 

@@ -321,6 +321,27 @@ def test_wrappers_around_a_logger_are_not_proven() -> None:
     assert proven == [None, "through a partial", None]
 
 
+def test_the_usual_way_to_a_handler_passes_over_no_code_of_the_application() -> None:
+    logger, proven = recording()
+    for _ in range(3):
+        logger.info("the usual way")
+
+    class Between(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            logger.handlers[0].handle(record)
+
+    other = logging.Logger("other")
+    other.addHandler(Between())
+    for _ in range(3):
+        other.info("through code of the application")
+    logger.error("at another level")
+    logger.info(canary())
+    logger.info("the usual way")
+
+    expected: list[object] = ["the usual way"] * 3
+    assert proven == [*expected, None, None, None, "at another level", None, "the usual way"]
+
+
 @pytest.mark.parametrize("message", [{"prompt": "text"}, ["text"], b"text", 7, None, KeyError("x")])
 def test_messages_that_are_no_strings_are_not_proven(message: object) -> None:
     assert not proven_template(message)

@@ -385,6 +385,45 @@ def test_the_error_of_the_api_leaves_the_gate_closed_even_when_it_is_caught(
     assert not sink.data
 
 
+def test_settings_in_code_do_not_take_the_place_of_a_wrong_environment(
+    sink: Receiver, tmp_path: Path
+) -> None:
+    """What the operator meant is not known: nothing that the application says makes it capture."""
+    code = """
+    import otel_zdr
+    for _ in range(2):
+        try:
+            otel_zdr.install(otel_zdr.Settings(workspaces=("none",)))
+        except otel_zdr.ConfigurationError as error:
+            print("raised", error)
+    """ + textwrap.indent(OWN_PROVIDER, "    ")
+    wrong = {**ZDR, "OTEL_ZDR_WORKSPACES": "a,,b"}
+    result = run(sink, tmp_path, code, environment=wrong)
+    assert result.done.stdout.count("OTEL_ZDR_WORKSPACES") == 2
+    assert result.done.returncode == 0, result.done.stderr
+    assert not sink.data
+
+
+@pytest.mark.parametrize("covered", [True, False])
+def test_where_no_interpreter_reads_the_hook_importing_the_package_does_what_a_variable_asks(
+    sink: Receiver, tmp_path: Path, covered: bool
+) -> None:
+    """``pip install --target``: no site directory, so no ``.pth`` file is read."""
+    code = ("import otel_zdr\n" if covered else "") + OWN_PROVIDER
+    path = os.pathsep.join(path for path in sys.path if path)
+    result = run(
+        sink,
+        tmp_path,
+        code,
+        sys.executable,
+        "-S",
+        environment={"OTEL_ZDR_UNIDENTIFIED": "redact", "PYTHONPATH": path},
+    )
+    assert result.done.returncode == 0, result.done.stderr
+    assert sink.of("traces")
+    assert result.is_clean() is covered
+
+
 def test_nothing_the_application_sees_changes_when_the_package_is_only_installed(
     sink: Receiver, tmp_path: Path
 ) -> None:

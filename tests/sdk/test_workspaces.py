@@ -513,3 +513,53 @@ def test_a_class_is_not_decorated() -> None:
         @otel_zdr.workspace("clinic")
         class Visit:
             pass
+
+
+@pytest.mark.parametrize(("setting", "said"), [("", True), ("otel_zdr.install();", False)])
+def test_a_workspace_that_no_gate_hears_of_is_said(setting: str, said: bool) -> None:
+    """Whoever writes ``with workspace(...)`` believes that something is covered."""
+    source = (
+        f"import logging, opentelemetry.sdk.trace, otel_zdr; logging.basicConfig(); {setting}\n"
+        "for _ in range(2):\n"
+        "    with otel_zdr.workspace('clinic'): pass"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stderr.count("is not installed in this process") == said
+
+
+LIMIT = 12
+CUT_KEYS = ("error.type", "gen_ai.request.model", "gen_ai.tool.name", "server.address")
+
+
+@pytest.mark.parametrize("retain", [True, False])
+def test_the_beginning_that_a_length_limit_leaves_of_a_text_is_not_taken_for_a_token(
+    monkeypatch: pytest.MonkeyPatch, retain: bool
+) -> None:
+    """The SDK cuts before it is known whose the span is; under ZDR from the start it is judged whole."""
+    monkeypatch.setenv("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", str(LIMIT))
+
+    def write(probe: Probe, workspace: str) -> str:
+        start = "x" + canary().rpartition(" ")[2][: LIMIT - 1]
+        text = start + " has an illness that nobody may know of"
+        link = trace_api.Link(trace_api.SpanContext(1, 2, True), dict.fromkeys(CUT_KEYS, text))
+        for at_start in (True, False):
+            given = dict.fromkeys(CUT_KEYS, text)
+            with probe.tracer.start_as_current_span(
+                "x", attributes=given if at_start else {}, links=[link]
+            ) as span:
+                if not at_start:
+                    span.set_attributes(given)
+                    span.set_attribute("gen_ai.response.finish_reasons", [text])
+                span.add_event("e", given)
+                with probe.tracer.start_as_current_span("child") as child:
+                    child.set_attributes(given)
+                    span.set_attribute("workspace.id", workspace)
+        return start
+
+    otel_zdr.install(otel_zdr.Settings(workspaces=("clinic",), unidentified="retain" if retain else "redact"))
+    probe = Probe()
+    assert write(probe, "clinic").encode() not in probe.exporter.data
+    assert len(probe.exporter.spans) == 4
+    assert write(probe, "studio").encode() in probe.exporter.data

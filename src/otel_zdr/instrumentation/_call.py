@@ -82,6 +82,7 @@ class Call:
     __slots__ = (
         "__weakref__",
         "_capture",
+        "_closing",
         "_content",
         "_first",
         "_measured",
@@ -111,7 +112,7 @@ class Call:
         self._telemetry = telemetry
         self._open = [None]  # popped once: the test and the set are one step, under every interpreter
         self._started = self.touched = perf_counter()
-        self._first = False
+        self._first = self._closing = False
         self._capture = capture
         self._content: dict[str, Any] | None = None
         self._measured = measured
@@ -180,17 +181,17 @@ class Call:
         finish_reasons: Sequence[str] | None = None,
     ) -> None:
         """What the response says of itself. Anything but text is skipped."""
-        found: dict[str, Any] = {}
+        # One by one and lists as tuples: the gate has a short way for single plain values.
+        put = self.span.set_attribute
         if isinstance(id, str) and id:
-            found[semconv.RESPONSE_ID] = id
+            put(semconv.RESPONSE_ID, id)
         if isinstance(model, str) and model:
-            found[semconv.RESPONSE_MODEL] = self._measured[semconv.RESPONSE_MODEL] = model
+            self._measured[semconv.RESPONSE_MODEL] = model
+            put(semconv.RESPONSE_MODEL, model)
         if isinstance(request_id, str) and request_id:
-            found[semconv.REQUEST_ID] = request_id
+            put(semconv.REQUEST_ID, request_id)
         if finish_reasons:
-            found[semconv.RESPONSE_FINISH_REASONS] = [r for r in finish_reasons if isinstance(r, str)]
-        if found:
-            self.span.set_attributes(found)
+            put(semconv.RESPONSE_FINISH_REASONS, tuple([r for r in finish_reasons if isinstance(r, str)]))
 
     def tokens(self, **counts: object) -> None:
         """Token usage, by kind: `input`, `output`, `cache_read`, `cache_creation`, `reasoning`,
@@ -198,15 +199,13 @@ class Call:
         skipped. `input` and `output` are also measured (`gen_ai.client.token.usage`), once, with the last
         value set before the end.
         """
-        found: dict[str, Any] = {}
+        put = self.span.set_attribute
         for kind, count in counts.items():
             if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
                 for key in _TOKEN_KEYS[kind]:
-                    found[key] = count
+                    put(key, count)
                 if kind == "input" or kind == "output":
                     self._tokens[kind] = count
-        if found:
-            self.span.set_attributes(found)
 
     def characters(self, count: object) -> None:
         """Characters synthesised, the unit in which TTS is billed."""
@@ -302,11 +301,13 @@ class Call:
 
     def fail_as(self, error_type: str) -> None:
         """End as an error the client reports without raising; `error_type` is a short class-like word, no
-        text.
+        text. One that is found while the call ends, in what it has gathered, marks it if nothing else has.
         """
         try:
             self._open.pop()
         except IndexError:
+            if self._closing and semconv.ERROR_TYPE not in self._measured:
+                self.error(error_type)
             return
         try:
             self.error(error_type)
@@ -333,10 +334,12 @@ class Call:
     def _close(self, reason: str | None) -> None:
         on_end, self.on_end = self.on_end, None
         if on_end is not None:
+            self._closing = True
             try:
                 on_end(self)
             except Exception as exc:
                 _failed("on_end", exc)
+            self._closing = False
         try:
             # A stream that was left is found late: its call took until the server's last sign of life.
             left = reason is INTERRUPTED or reason is ABANDONED

@@ -34,12 +34,16 @@ class Capture(enum.Enum):
 
 _OFF = frozenset({"", "FALSE", "0", "NO_CONTENT"})
 _known: dict[str, Capture] = {}
+_stored_name = os.environ.encodekey(CAPTURE_VARIABLE)
 
 
 def capture_from_environment() -> Capture:
     """The switch's value now; unset, empty, `false` and anything unknown mean `NO_CONTENT`, `true` means
     `SPAN_ONLY`.
     """
+    # What is not there, as mostly, `get` looks up by an exception that it raises and catches.
+    if _stored_name not in getattr(os.environ, "_data", (_stored_name,)):
+        return Capture.NO_CONTENT
     raw = os.environ.get(CAPTURE_VARIABLE)
     if raw is None:
         return Capture.NO_CONTENT

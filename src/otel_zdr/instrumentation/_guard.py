@@ -18,11 +18,11 @@ from opentelemetry.context import (
 
 # The plain spelling is what opentelemetry-instrumentation also sets; the second key is Traceloop's and
 # OpenLIT's.
-_SUPPRESSION_KEYS = (
+_SUPPRESSION_KEYS = {
     _SUPPRESS_INSTRUMENTATION_KEY,
     "suppress_instrumentation",
     "suppress_language_model_instrumentation",
-)
+}
 
 # Under this key of the OpenTelemetry context stands the Call whose request is being sent. In the context,
 # not in a contextvar of its own, so that it costs no second attach and follows work that is handed to
@@ -32,6 +32,8 @@ CALL_KEY = create_key("otel_zdr.instrumentation.call")
 
 def suppressed(context: Context) -> bool:
     """Whether instrumentation is suppressed in `context`, by any of the keys in use."""
+    if _SUPPRESSION_KEYS.isdisjoint(context):
+        return False
     return any(context.get(key) for key in _SUPPRESSION_KEYS)
 
 

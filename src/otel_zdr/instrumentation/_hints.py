@@ -35,8 +35,10 @@ def of_key(key: object) -> tuple[str, ...]:
 
     Neither the key nor its fingerprint is kept.
     """
-    gate = _from_edge("gate", "current")
-    if not isinstance(key, str) or not key or gate is None or not gate.policy.maps_keys():
+    if not isinstance(key, str) or not key:
+        return ()
+    gate = _from_edge("otel_zdr.sdk.gate", "current")
+    if gate is None or not gate.policy.maps_keys():
         return ()
     secret = _secret(gate.settings.key_secret_file)
     if secret is None:
@@ -69,7 +71,7 @@ def tighten(call: Call, *, voice: object = None, key: object = None) -> None:
     try:
         workspaces = (*of_voice(voice), *of_key(key))
         if workspaces:
-            put_under = _from_edge("decision", "tighten")
+            put_under = _from_edge("otel_zdr.sdk.decision", "tighten")
             if put_under is not None:
                 put_under(call.span, workspaces)
     except Exception as exc:
@@ -78,4 +80,4 @@ def tighten(call: Call, *, voice: object = None, key: object = None) -> None:
 
 def _from_edge(module: str, name: str) -> Any:
     """`name` of a module of the SDK edge; None where nothing has loaded it: then no policy is in force."""
-    return getattr(sys.modules.get(f"otel_zdr.sdk.{module}"), name, None)
+    return getattr(sys.modules.get(module), name, None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 _DEFAULT_PORTS = {"https": 443, "http": 80, "wss": 443, "ws": 80}
 _seen: dict[str, tuple[str, int | None] | None] = {}
+_of_clients: WeakKeyDictionary[Any, tuple[Any, tuple[str, int | None] | None]] = WeakKeyDictionary()
 _inworld: frozenset[str] | None = None
 
 
@@ -28,6 +30,26 @@ def server_of(url: Any) -> tuple[str, int | None] | None:
     # Base URLs are few; anything longer is no base URL and not worth keeping.
     if len(_seen) < 64 and len(text) < 200 and not parts.query and "@" not in parts.netloc:
         _seen[text] = server
+    return server
+
+
+def server_of_client(client: Any) -> tuple[str, int | None] | None:
+    """`server_of` the base URL of a generated client, an object that takes long to become text.
+
+    Remembered as long as the client is there and has that very object.
+    """
+    # Past the property, which in some versions imports a module at every look.
+    url = getattr(client, "_base_url", None) or getattr(client, "base_url", None)
+    if url is None or isinstance(url, str):
+        return server_of(url or "")
+    try:
+        known = _of_clients.get(client)
+        if known is not None and known[0] is url:
+            return known[1]
+        server = server_of(url)
+        _of_clients[client] = (url, server)
+    except TypeError:  # a client that cannot be referred to weakly
+        return server_of(url)
     return server
 
 

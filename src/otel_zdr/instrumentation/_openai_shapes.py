@@ -143,29 +143,40 @@ def usage(call: Call, source: Any) -> None:
     """
     if source is None:
         return
-    into = get(source, "prompt_tokens_details") or get(source, "input_tokens_details")
-    if into is None:
-        into = get(source, "input_token_details")
-    out = get(source, "completion_tokens_details") or get(source, "output_tokens_details")
-    given, made = get(source, "prompt_tokens"), get(source, "completion_tokens")
+    said = fields(source).get
+    given, made = said("prompt_tokens"), said("completion_tokens")
     call.tokens(
-        input=get(source, "input_tokens") if given is None else given,
-        output=get(source, "output_tokens") if made is None else made,
-        cache_read=get(into, "cached_tokens"),
-        cache_creation=get(into, "cache_write_tokens"),
-        audio_input=get(into, "audio_tokens"),
-        text_input=get(into, "text_tokens"),
-        reasoning=get(out, "reasoning_tokens"),
-        audio_output=get(out, "audio_tokens"),
-        text_output=get(out, "text_tokens"),
+        input=said("input_tokens") if given is None else given,
+        output=said("output_tokens") if made is None else made,
     )
-    call.audio_seconds(get(source, "seconds"))
+    into = said("prompt_tokens_details") or said("input_tokens_details")
+    if into is None:
+        into = said("input_token_details")
+    if into is not None:
+        part = fields(into).get
+        call.tokens(
+            cache_read=part("cached_tokens"),
+            cache_creation=part("cache_write_tokens"),
+            audio_input=part("audio_tokens"),
+            text_input=part("text_tokens"),
+        )
+    out = said("completion_tokens_details") or said("output_tokens_details")
+    if out is not None:
+        part = fields(out).get
+        call.tokens(
+            reasoning=part("reasoning_tokens"),
+            audio_output=part("audio_tokens"),
+            text_output=part("text_tokens"),
+        )
+    seconds = said("seconds")
+    if seconds is not None:
+        call.audio_seconds(seconds)
 
 
-def service(call: Call, source: Any) -> None:
+def service(call: Call, said: Mapping[str, Any]) -> None:
     """The service tier and fingerprint of the back end."""
-    call.set("openai.response.service_tier", text(get(source, "service_tier")))
-    call.set("openai.response.system_fingerprint", text(get(source, "system_fingerprint")))
+    call.set("openai.response.service_tier", text(said.get("service_tier")))
+    call.set("openai.response.system_fingerprint", text(said.get("system_fingerprint")))
 
 
 # who served a call through a router
@@ -199,17 +210,18 @@ def served_by(call: Call, response: Any) -> None:
 
 def chat_response(call: Call, response: Any, router: bool) -> None:
     """A whole chat or text completion."""
-    choices = list(items(get(response, "choices")))
+    said = fields(response)
+    choices = items(said.get("choices"))
     call.response(
-        id=get(response, "id"),
-        model=get(response, "model"),
-        request_id=get(response, "_request_id"),
-        finish_reasons=[r for r in (get(c, "finish_reason") for c in choices) if isinstance(r, str)],
+        id=said.get("id"),
+        model=said.get("model"),
+        request_id=said.get("_request_id"),
+        finish_reasons=[reason for c in choices if (reason := fields(c).get("finish_reason")) is not None],
     )
-    usage(call, get(response, "usage"))
-    service(call, response)
+    usage(call, said.get("usage"))
+    service(call, said)
     if router:
-        served_by(call, response)
+        served_by(call, said)
     if call.wants_content:
         call.content(semconv.OUTPUT_MESSAGES, lambda: [_choice(c) for c in choices])
 
@@ -228,6 +240,8 @@ def _choice(choice: Any) -> dict[str, Any]:
 class ChatObserver(Observer):
     """The chunks of a chat or text completion."""
 
+    tells = ("usage", "finish_reason", "metadata")
+
     __slots__ = ("_known", "_reasons", "_router", "_texts", "_tools", "_usage")
 
     def __init__(self, router: bool = False) -> None:
@@ -240,11 +254,11 @@ class ChatObserver(Observer):
         self._tools: dict[tuple[int, int], dict[str, Any]] = {}
 
     def chunk(self, call: Call, item: Any) -> None:
+        found = fields(item)
         if not self._known:
             self._known = True
-            call.response(id=get(item, "id"), model=get(item, "model"))
-            service(call, item)
-        found = fields(item)
+            call.response(id=found.get("id"), model=found.get("model"))
+            service(call, found)
         counted = found.get("usage")
         if counted is None:
             extension = found.get("x_groq")
@@ -319,24 +333,23 @@ def _input_item(item: Any) -> dict[str, Any]:
 
 def responses_response(call: Call, response: Any, router: bool) -> None:
     """A whole answer of the responses API."""
-    status = text(get(response, "status"))
+    said = fields(response)
+    status = text(said.get("status"))
     call.response(
-        id=get(response, "id"),
-        model=get(response, "model"),
-        request_id=get(response, "_request_id"),
-        finish_reasons=_responses_reasons(response, status),
+        id=said.get("id"),
+        model=said.get("model"),
+        request_id=said.get("_request_id"),
+        finish_reasons=_responses_reasons(said, status),
     )
     call.set(semconv.RESPONSE_STATUS, status)
-    usage(call, get(response, "usage"))
-    service(call, response)
+    usage(call, said.get("usage"))
+    service(call, said)
     if router:
-        served_by(call, response)
+        served_by(call, said)
     if call.wants_content:
-        call.content(
-            semconv.OUTPUT_MESSAGES, lambda: [_output_item(o) for o in items(get(response, "output"))]
-        )
+        call.content(semconv.OUTPUT_MESSAGES, lambda: [_output_item(o) for o in items(said.get("output"))])
     if status == "failed":
-        call.fail_as(_failure(response))
+        call.fail_as(_failure(said))
 
 
 def _failure(response: Any) -> str:
@@ -367,6 +380,8 @@ def _output_item(item: Any) -> dict[str, Any]:
 
 class ResponsesObserver(Observer):
     """The events of the responses API. Each closing event carries the whole response."""
+
+    tells = ("response",)
 
     __slots__ = ("_last", "_router", "_seen")
 
@@ -422,6 +437,8 @@ def transcription_response(call: Call, response: Any, router: bool = False) -> N
 class SpeechObserver(Observer):
     """The events of streamed speech (`stream_format="sse"`); the last one counts tokens."""
 
+    tells = ("usage",)
+
     __slots__ = ()
 
     def chunk(self, call: Call, item: Any) -> None:
@@ -432,6 +449,8 @@ class SpeechObserver(Observer):
 
 class TranscriptionObserver(Observer):
     """The events of a streamed transcription."""
+
+    tells = ("usage",)
 
     __slots__ = ("_usage", "_words")
 

@@ -19,6 +19,8 @@ from typing import Any
 from ._call import Call
 from ._read import get, text
 from ._streams import Observer, end_when_called, follow
+from .transports._answers import Each
+from .transports._skim import METADATA
 
 _log = getLogger(__name__)
 
@@ -45,6 +47,11 @@ def settle(
         observe: makes the observer of a streamed answer; its items are models or dicts too.
         request_id: the header in which this vendor sends the id of the request.
     """
+    if hasattr(type(result), "__pydantic_fields__"):
+        # A model, as most answers are: its fields are the answer's, and nothing of the client's.
+        read(call, result)
+        call.end()
+        return result
     if get(result, "_iterator") is not None:
         response = get(result, "response")
         _headers(call, response, request_id)
@@ -97,6 +104,8 @@ class _Body:
         self._read = read
         self._kind = _content_type(response)
         self._observer: Observer | None = observe() if self._kind == "text/event-stream" else None
+        if self._observer is not None and not call.wants_content:
+            self._observer = Each(METADATA, self._observer)
         self._buffer = bytearray()
         self._iteration: Any = None
         self._advancing = False
@@ -174,6 +183,9 @@ class _Body:
             self._call.end()
 
     def _see(self, data: bytes) -> None:
+        if self._iteration is None and type(self._observer) is Each:
+            self._observer.see(self._call, data)
+            return
         self._call.chunk()
         if self._iteration is not None:
             return

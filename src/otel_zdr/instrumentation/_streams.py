@@ -21,7 +21,7 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from logging import getLogger
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 from ._call import ABANDONED, INTERRUPTED, Call
 
@@ -29,9 +29,16 @@ _log = getLogger(__name__)
 
 
 class Observer:
-    """Reads what passes. Subclass it; an instance serves one call."""
+    """Reads what passes. Subclass it; an instance serves one call.
+
+    Attributes:
+        tells: keys of the items that say more than content, unless their value there is null; empty if any item
+            may. The first item is always read.
+    """
 
     __slots__ = ("broken",)
+
+    tells: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.broken = False

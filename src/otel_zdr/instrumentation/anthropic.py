@@ -13,7 +13,7 @@ from . import _hints
 from . import _semconv as semconv
 from ._call import Call
 from ._guard import coverage
-from ._hosts import is_inworld, server_of
+from ._hosts import is_inworld, server_of_client
 from ._instrumentor import ClientInstrumentor
 from ._openai_shapes import request_parameters, served_by
 from ._patch import Patches
@@ -113,6 +113,8 @@ def _response(call: Call, response: Any, router: bool) -> None:
 class MessageObserver(Observer):
     """The events of a streamed message."""
 
+    tells = ("message_start", "message_delta")
+
     __slots__ = ("_blocks", "_counts", "_reason", "_router")
 
     def __init__(self, router: bool) -> None:
@@ -200,7 +202,7 @@ class MessagesCall:
         client = instance._client
         if coverage.foreign(instance, self._method) or coverage.foreign(client, "request"):
             return None
-        server = server_of(getattr(client, "base_url", ""))
+        server = server_of_client(client)
         call = self._telemetry.begin(
             semconv.CHAT,
             provider="inworld" if is_inworld(server) else "anthropic",

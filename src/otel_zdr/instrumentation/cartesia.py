@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from . import _semconv as semconv
 from ._call import INTERRUPTED, Call
-from ._hosts import server_of
+from ._hosts import server_of_client
 from ._instrumentor import ClientInstrumentor
 from ._patch import Patches
 from ._read import fields
@@ -31,6 +31,8 @@ def _error_type(event: Any) -> str:
 
 class _SpeechEvents(Observer):
     """Server-sent events of speech: an error comes as an event, with status 200."""
+
+    tells = ("error",)
 
     __slots__ = ()
 
@@ -55,7 +57,7 @@ class _Generate:
             product=semconv.TTS,
             model=text(kwargs.get("model_id")),
             stream=self._stream,
-            server=server_of(instance._client.base_url),
+            server=server_of_client(instance._client),
             attributes={semconv.OUTPUT_TYPE: "speech"},
         )
         transcript = kwargs.get("transcript")
@@ -96,7 +98,7 @@ class _Transcribe:
             provider=_PROVIDER,
             product=semconv.STT,
             model=text(kwargs.get("model")),
-            server=server_of(instance._client.base_url),
+            server=server_of_client(instance._client),
         )
 
     def done(self, call: Call, result: Any) -> Any:
@@ -120,7 +122,7 @@ class _Clone:
             semconv.CLONE_VOICE,
             provider=_PROVIDER,
             product=semconv.VOICE_CLONING,
-            server=server_of(instance._client.base_url),
+            server=server_of_client(instance._client),
         )
         if call is not None:
             said = [text(kwargs.get("name")), text(kwargs.get("description"))]

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from . import _hints
 from . import _semconv as semconv
 from ._call import Call
 from ._guard import coverage
-from ._hosts import is_inworld, server_of
+from ._hosts import is_inworld, server_of_client
 from ._instrumentor import ClientInstrumentor
 from ._openai_shapes import (
     ChatObserver,
@@ -54,12 +55,16 @@ def provider_of(server: tuple[str, int | None] | None) -> str:
     """The provider behind a base URL: Inworld for its hosts, a well-known vendor, else `openai`, whose API
     it is.
     """
-    if server is not None:
-        if is_inworld(server):
-            return "inworld"
-        for suffix, name in _PROVIDERS:
-            if server[0] == suffix or server[0].endswith("." + suffix):
-                return name
+    if server is None:
+        return "openai"
+    return "inworld" if is_inworld(server) else _vendor_of(server[0])
+
+
+@lru_cache(maxsize=64)
+def _vendor_of(host: str) -> str:
+    for suffix, name in _PROVIDERS:
+        if host == suffix or host.endswith("." + suffix):
+            return name
     return "openai"
 
 
@@ -107,7 +112,7 @@ class OpenAICall:
         if coverage.foreign(client, "request"):
             return None
         endpoint = self._endpoint
-        server = server_of(getattr(client, "base_url", ""))
+        server = server_of_client(client)
         attributes = request_parameters(kwargs)
         if endpoint.speaks:
             attributes[semconv.OUTPUT_TYPE] = "speech"

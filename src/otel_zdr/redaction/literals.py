@@ -18,6 +18,7 @@ branch runs; the documentation states that limit.
 from __future__ import annotations
 
 import sys
+import weakref
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -117,6 +118,13 @@ class _Origin:
 
 _origins: IdentityMemo[CodeType, _Origin] = IdentityMemo()
 
+# A dozen frames stand between a log call and its handler's proof, and they are nearly always the same ones.
+# Those that were last between them, all but the outermost (`info` or `error`), are compared before any is
+# looked up: a frame of such a code is skipped because this very code object, still alive, was found to be.
+_between: tuple[weakref.ref[CodeType], ...] = ()
+_FEW = 3  # so many frames more are not worth learning
+_learnings = iter(range(256))  # and two ways that alternate are not learned in turn for ever
+
 
 def _proven(text: object, longest: int, functions_only: bool, depth: int, through: str = "") -> bool:
     if type(text) is not str or not 2 <= len(text) <= longest:
@@ -125,14 +133,22 @@ def _proven(text: object, longest: int, functions_only: bool, depth: int, throug
         frame: FrameType | None = sys._getframe(depth + 2)
     except ValueError:
         return False
+    plain = functions_only and not through
+    if plain:
+        for reference in _between:
+            if frame is None or frame.f_code is not reference():
+                break
+            frame = frame.f_back
     known = _origins.entries.get
-    for _ in _STEPS:
+    for walked in _STEPS:
         if frame is None:  # a generator or callback without a caller
             return False
         code = frame.f_code
         entry = known(id(code))  # IdentityMemo.get() without its call: ten frames a proof
         origin = entry[1] if entry is not None and entry[0]() is code else _examine(frame)
         if not origin.is_skipped:
+            if walked > _FEW and plain:
+                _learn(sys._getframe(depth + 2))
             return (
                 id(text) in origin.constants
                 and (origin.is_function or not functions_only)
@@ -146,6 +162,24 @@ def _proven(text: object, longest: int, functions_only: bool, depth: int, throug
                 return text in decorated
         frame = frame.f_back
     return False
+
+
+def _learn(frame: FrameType | None) -> None:
+    global _between
+    if next(_learnings, None) is None:
+        return
+    found: list[weakref.ref[CodeType]] = []
+    for _ in _STEPS:
+        if frame is None:
+            return
+        origin = _origins.get(frame.f_code)
+        if origin is None:  # forgotten meanwhile
+            return
+        if not origin.is_skipped:
+            break
+        found.append(weakref.ref(frame.f_code))
+        frame = frame.f_back
+    _between = tuple(found[:-1])
 
 
 def _examine(frame: FrameType) -> _Origin:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 _lock = threading.RLock()
 _installed: Settings | None = None
+#: What was installed first: nothing else can open a gate that was closed since.
+_first: Settings | None = None
+#: Why the environment, by which this process was to be covered, could not be used.
+_unusable: str | None = None
 _told = False
 _fork_hooked = False
 _source: PolicySource | None = None
@@ -31,20 +35,25 @@ def install(settings: Settings | None = None) -> None:
         settings: what to enforce; None reads the environment, or keeps what is installed.
 
     Raises:
-        ConfigurationError: a setting is not allowed, another settings object is in force already, or
-            the SDK does not fit. The gate is closed (nothing is exported) by then.
+        ConfigurationError: a setting is not allowed, another settings object is or was in force, the
+            environment of a process that was to be covered by it is wrong, or the SDK does not fit. The gate
+            is closed (nothing is exported) by then, and opens only for what was installed first.
     """
-    global _installed
+    global _installed, _first, _unusable
     from otel_zdr.settings import Settings
 
     with _lock:
-        if _installed is not None:
-            if settings is None or settings == _installed:
+        if _first is not None:
+            if settings is not None and settings != _first:
+                close("a second, different Settings object was given")
+                raise ConfigurationError(
+                    "otel-zdr is installed with other settings already; install it once, with one Settings object"
+                )
+            if _installed is not None:
                 return
-            close("a second, different Settings object was given")
-            raise ConfigurationError(
-                "otel-zdr is installed with other settings already; install it once, with one Settings object"
-            )
+            settings = _first
+        elif settings is not None and _unusable is not None:
+            raise ConfigurationError(f"the environment comes before settings given in code: {_unusable}")
         try:
             patches.enable()
             chosen = Settings.from_env() if settings is None else settings
@@ -53,7 +62,8 @@ def install(settings: Settings | None = None) -> None:
             gate.switch(built)
             _after(chosen)
             # Last: an installation that failed half-way is tried again by the next call.
-            _installed = chosen
+            _installed = _first = chosen
+            _unusable = None
             _keep_up()
             _tell(built)
         except ConfigurationError:
@@ -201,10 +211,12 @@ def refuses_to_start() -> bool:
 
 def activate() -> None:
     """Install without a caller who could handle an error: closed and said, or the process ends."""
+    global _unusable
     _tell_children()
     try:
         install()
     except ConfigurationError as error:
+        _unusable = str(error)
         gate.say(f"{error}; telemetry is off")
         if refuses_to_start():
             raise SystemExit(f"otel-zdr: {error}; OTEL_ZDR_ON_FAILURE=refuse") from None
@@ -223,7 +235,7 @@ def activate_when_imported() -> None:
 
     Another signal may be half imported right now: each is put under the gate when its import ends.
     """
-    global _installed
+    global _installed, _first, _unusable
     from otel_zdr.settings import Settings
 
     try:
@@ -236,10 +248,11 @@ def activate_when_imported() -> None:
             gate.switch(built)
             patches.apply_when_imported()
             _after(chosen)
-            _installed = chosen
+            _installed = _first = chosen
             _keep_up()
         _tell(built)
     except ConfigurationError as error:
+        _unusable = str(error)
         gate.say(f"{error}; telemetry is off")
         if refuses_to_start():
             raise SystemExit(f"otel-zdr: {error}; OTEL_ZDR_ON_FAILURE=refuse") from None
@@ -255,7 +268,7 @@ def pre_instrument() -> None:
 
 def reset() -> None:
     """Take everything off again (``otel_zdr.testing.uninstall``)."""
-    global _installed, _source, _told
+    global _installed, _first, _unusable, _source, _told
     from otel_zdr.sdk import bypass, eligibility, identity, loggers, off, shared
 
     with _lock:
@@ -272,5 +285,5 @@ def reset() -> None:
         failure.reset()
         shared.forget_scopes()
         eligibility.forget()
-        _installed = None
+        _installed = _first = _unusable = None
         _told = False

@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+from otel_zdr import workspaces
 from otel_zdr.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def switch(gate: Gate | None) -> None:
     """Let ``gate`` hold from now on."""
     global current
     current = gate
+    workspaces.heard = gate is not None
 
 
 def close(reason: str) -> None:

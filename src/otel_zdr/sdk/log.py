@@ -39,6 +39,7 @@ from otel_zdr.sdk.storage import (
     TouchedValues,
     WatchingAttributes,
     set_value,
+    whole,
 )
 from otel_zdr.workspaces import NOBODY
 
@@ -144,7 +145,7 @@ def _identify_by_context(
 
 
 def _clean_attributes(state: LogState, attributes: Any, limits: Any) -> RedactingAttributes:
-    clean = state.redactor.attributes(attributes, state.removed) if attributes else {}
+    clean = state.redactor.attributes(whole(attributes), state.removed) if attributes else {}
     # Of an SDK that names them otherwise the limits are not applied: what is clean is little.
     made = RedactingAttributes.fresh(
         state,

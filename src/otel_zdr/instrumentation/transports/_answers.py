@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from functools import cache
 from logging import getLogger
 from time import perf_counter
 from typing import Any
@@ -71,6 +72,8 @@ class Telling:
         return -1
 
 
+_telling = cache(lambda keys: Telling(*keys))  # those in our own source
+
 # Pieces of a stream of which only the metadata is read are put aside up to so many bytes.
 BATCH = 32 * 1024
 
@@ -83,10 +86,10 @@ class Each(Observer):
 
     Args:
         keep: how long a text may be to be kept.
-        inner: who reads the documents.
-        telling: found in every line that says more than content. The others are not even parsed where content
-            may not go out.
-        digest: reads a batch of whole lines itself, for their metadata only.
+        inner: who reads the documents. Lines in which nothing stands that `tells` are not even parsed where
+            content may not go out.
+        digest: reads a batch of whole lines itself, for their metadata only; they stand in the bytes it gets from
+            one place to another, as copying them costs as much as reading them.
 
     Attributes:
         collects: whether pieces are only collected from now on.
@@ -99,13 +102,12 @@ class Each(Observer):
         self,
         keep: int,
         inner: Observer,
-        telling: Telling | None = None,
-        digest: Callable[[Call, bytes], None] | None = None,
+        digest: Callable[[Call, bytes, int, int], None] | None = None,
     ) -> None:
         super().__init__()
         self._lines = Lines(keep)
         self._inner = inner
-        self._telling = telling
+        self._telling = _telling(inner.tells) if inner.tells else None
         self._digest = digest
         self._room = BATCH
         self._reading = threading.Lock()
@@ -153,7 +155,7 @@ class Each(Observer):
             if not self._lines.empty:
                 start = block.find(b"\n") + 1
                 self._take(call, block[:start], None)
-            self._digest(call, block[start:end])
+            self._digest(call, block, start, end)
             block = block[end:]
             end = 0
         if end or len(block) > BATCH // 2:

@@ -69,6 +69,8 @@ def answer(call: Call, document: Any) -> None:
 class Events(Observer):
     """The events of a streamed answer."""
 
+    tells = ("message_start", "message_delta")
+
     __slots__ = ("_reason", "_words")
 
     def __init__(self) -> None:

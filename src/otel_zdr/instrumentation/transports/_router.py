@@ -13,11 +13,11 @@ from .. import _hints
 from .. import _openai_shapes as openai
 from .. import _semconv as semconv
 from .._call import Call
-from .._read import get, text
+from .._read import text
 from .._streams import Observer
 from .._telemetry import Telemetry
 from . import _messages
-from ._answers import Document, Each, Telling, keep_for
+from ._answers import Document, Each, keep_for
 from ._exchange import PROVIDER, Exchange
 from ._request import Request
 from ._skim import METADATA, TEXT
@@ -29,7 +29,6 @@ def _operation(
     content_in: Callable[[Call, Mapping[str, Any]], None],
     whole: Callable[[Call, Any], None],
     events: Callable[[], Observer],
-    telling: Telling,
 ) -> Callable[[Telemetry, Request, str], Exchange | None]:
     def opening(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
         fields = request.fields(METADATA)
@@ -50,7 +49,7 @@ def _operation(
 
         def answer(content_type: str) -> Observer:
             if "event-stream" in content_type:
-                return Each(keep_for(call), events(), telling)
+                return Each(keep_for(call), events())
             return Document(keep_for(call), whole)
 
         return Exchange(call, answer)
@@ -85,9 +84,7 @@ def speech(telemetry: Telemetry, request: Request, _: str) -> Exchange | None:
     call.characters(length(fields.get("input")))
 
     def answer(content_type: str) -> Observer:
-        return (
-            Each(METADATA, _SpeechEvents(), Telling("usage")) if "event-stream" in content_type else _Audio()
-        )
+        return Each(METADATA, openai.SpeechObserver()) if "event-stream" in content_type else _Audio()
 
     return Exchange(call, answer)
 
@@ -96,30 +93,21 @@ class _Audio(Observer):
     """A body that is audio: counted by nobody, kept by nobody."""
 
 
-class _SpeechEvents(Observer):
-    def chunk(self, call: Call, item: Any) -> None:
-        if get(item, "usage") is not None:
-            openai.usage(call, get(item, "usage"))
-
-
 chat = _operation(
     semconv.CHAT,
     _chat_in,
     lambda call, document: openai.chat_response(call, document, True),
     lambda: openai.ChatObserver(router=True),
-    Telling("usage", "finish_reason", "metadata"),
 )
 responses = _operation(
     semconv.CHAT,
     openai.responses_in,
     lambda call, document: openai.responses_response(call, document, True),
     lambda: openai.ResponsesObserver(router=True),
-    Telling("response"),
 )
 messages = _operation(
     semconv.CHAT,
     _messages.content_in,
     _messages.answer,
     _messages.Events,
-    Telling("message_start", "message_delta"),
 )

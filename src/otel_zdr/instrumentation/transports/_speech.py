@@ -91,15 +91,16 @@ class Spoken(Observer):
         if call.wants_content:
             self._words.extend(_words(pick(answer, "timestampInfo")))
 
-    def digest(self, call: Call, lines: bytes) -> None:
-        """The usage in many lines. Each is mostly audio, so only the ends are looked at and none is parsed."""
-        find, start = lines.find, 0
-        while (end := find(b"\n", start)) >= 0:
-            at = find(_USAGE, max(start, end - _TAIL), end)
-            if at < 0:
-                at = find(_USAGE, start, end)
+    def digest(self, call: Call, lines: bytes, start: int, stop: int) -> None:
+        """The usage in many lines. Each is mostly audio, so they are searched from their ends and none is
+        parsed.
+        """
+        find, find_last, remembered, after = lines.find, lines.rfind, _usages.get, len(_USAGE)
+        while (end := find(b"\n", start, stop)) >= 0:
+            at = find_last(_USAGE, start, end)
             if at >= 0:
-                if not self.usage(lines[at + len(_USAGE) : end]):
+                said = lines[at + after : end]
+                if not self._add(remembered(said) or _remember(said)):
                     self.chunk(call, skim(lines[start:end]))
             elif lines.startswith(b'{"error"', start):
                 self.chunk(call, skim(lines[start:end]))
@@ -110,13 +111,10 @@ class Spoken(Observer):
 
         Returns whether it was that; else what was taken for the key is a word that was spoken.
         """
-        known = _usages.get(said)
-        if known is None:
-            known = _read_usage(said)
-            # The counts of a stream's pieces are small and few.
-            if len(_usages) < 1024 and len(said) < 256:
-                _usages[said] = known
-        is_usage, counted, model = known
+        return self._add(_usages.get(said) or _remember(said))
+
+    def _add(self, usage: tuple[bool, int | None, Any]) -> bool:
+        is_usage, counted, model = usage
         if counted is not None:
             self._counted = counted + (self._counted or 0)
         if model:
@@ -131,8 +129,15 @@ class Spoken(Observer):
 
 
 _USAGE = b'"usage"'
-_TAIL = 192  # the end of a line in which its usage stands, most often
 _usages: dict[bytes | str, tuple[bool, int | None, Any]] = {}
+
+
+def _remember(said: bytes | str) -> tuple[bool, int | None, Any]:
+    usage = _read_usage(said)
+    # The counts of a stream's pieces are small and few.
+    if len(_usages) < 1024 and len(said) < 256:
+        _usages[said] = usage
+    return usage
 
 
 def _read_usage(said: bytes | str) -> tuple[bool, int | None, Any]:

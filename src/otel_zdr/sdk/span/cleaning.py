@@ -15,7 +15,7 @@ from otel_zdr.redaction.naming import rebuilt_span_name
 from otel_zdr.sdk import debugging, failure, shared
 from otel_zdr.sdk.span.lists import CleanEvent, CleanLink
 from otel_zdr.sdk.span.state import SpanState
-from otel_zdr.sdk.storage import NO_ATTRIBUTES, RedactingAttributes, clean_attributes
+from otel_zdr.sdk.storage import NO_ATTRIBUTES, RedactingAttributes, clean_attributes, whole
 
 #: The names by which the redactor knows the kinds of spans.
 KINDS = {kind: kind.name.lower() for kind in trace_api.SpanKind}
@@ -38,7 +38,7 @@ def redacted_attributes(
     """Attributes of an event or link, cleaned and within the limits."""
     if not attributes:
         return NO_ATTRIBUTES
-    clean = state.redactor.attributes(attributes, state.removed, state.server)
+    clean = state.redactor.attributes(whole(attributes), state.removed, state.server)
     return clean_attributes(maxlen, clean, max_value_len)
 
 

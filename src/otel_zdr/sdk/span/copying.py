@@ -20,12 +20,13 @@ from otel_zdr.sdk.span.cleaning import (
     without_trace_state,
 )
 from otel_zdr.sdk.span.state import SpanState
+from otel_zdr.sdk.storage import whole
 
 
 def cleaned_copy(item: Any, state: SpanState) -> ReadableSpan:
     """A cleaned copy of a span that did not pass the gate, with its evidence."""
     state.server = item.kind in RECEIVERS
-    clean = state.redactor.attributes(item.attributes, state.removed, state.server)
+    clean = state.redactor.attributes(whole(item.attributes), state.removed, state.server)
     name = name_at_write(state, item.name, item.kind, clean)
     if not state.name_stands:
         name = name_at_end(state, item.kind, clean)

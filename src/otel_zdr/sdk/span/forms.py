@@ -23,7 +23,13 @@ from otel_zdr.sdk.span.cleaning import (
 )
 from otel_zdr.sdk.span.lists import CleanEvent, CleanLink, RedactingList
 from otel_zdr.sdk.span.state import Raw, SpanState
-from otel_zdr.sdk.storage import RedactingAttributes, StoredValues, WatchingAttributes, clean_attributes
+from otel_zdr.sdk.storage import (
+    RedactingAttributes,
+    StoredValues,
+    WatchingAttributes,
+    clean_attributes,
+    whole,
+)
 
 
 def settle_storage(span: Any, state: SpanState) -> None:
@@ -50,7 +56,7 @@ def _hide(span: Any, state: SpanState) -> None:
     raw_attributes, raw_events, raw_links = span._attributes, span._events, span._links
     for key in [key for key in raw_attributes._dict if key[:4] == "zdr."]:
         raw_attributes._dict.pop(key, None)
-    clean = state.redactor.attributes(raw_attributes._dict, {}, state.server)
+    clean = state.redactor.attributes(whole(raw_attributes), {}, state.server)
     attributes = RedactingAttributes.fresh(state, clean, raw_attributes.maxlen, None)
     attributes.shadow = raw_attributes
     events = RedactingList(state, CleanEvent, raw_events._dq.maxlen)
@@ -91,7 +97,7 @@ def redact(span: Any, state: SpanState, *, was_open: bool) -> None:
                 storage.shadow = None
         return
     attributes = span._attributes
-    attributes._dict = StoredValues(state.redactor.attributes(attributes._dict, state.removed, state.server))
+    attributes._dict = StoredValues(state.redactor.attributes(whole(attributes), state.removed, state.server))
     attributes.state = state
     attributes.__class__ = RedactingAttributes
     for name, kind in (("_events", CleanEvent), ("_links", CleanLink)):
@@ -110,7 +116,7 @@ def _count_shadow(span: Any, state: SpanState) -> None:
         return
     state.removed.clear()
     # Once more and with the lists of the workspaces that are known now.
-    clean_values = state.redactor.attributes(shadow._dict, state.removed, state.server)
+    clean_values = state.redactor.attributes(whole(shadow), state.removed, state.server)
     span._attributes._dict = StoredValues(clean_values)
     for name, clean in (("_events", clean_event), ("_links", clean_link)):
         hidden = getattr(getattr(span, name), "shadow", None)
