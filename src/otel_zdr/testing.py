@@ -161,20 +161,44 @@ def forms(text: str) -> list[bytes]:
     return sorted(found)
 
 
-def assert_no_content(data: bytes, texts: Iterable[str]) -> None:
-    """Fail if one of ``texts`` stands in ``data`` in any of its :func:`forms`.
+def assert_no_content(data: bytes, texts: Iterable[str], *, may_be_empty: bool = False) -> None:
+    """Fail if one of ``texts`` stands in ``data`` in any of its :func:`forms`, or if there is nothing to tell by.
+
+    Args:
+        may_be_empty: pass where nothing was exported, or where there are no texts.
 
     Raises:
         AssertionError: names how many were found and in which form, never the text.
     """
-    for index, text in enumerate(texts):
+    looked_for = list(texts)
+    if not may_be_empty:
+        _need(
+            bool(looked_for),
+            "there is no text to look for, so nothing can be found: make one with canary() and have the "
+            "application under test handle it, or give the texts it handles; may_be_empty=True where none is meant",
+        )
+        _need(
+            bool(data),
+            "nothing was exported, so nothing can be found: hang the capturing exporter on the provider that the "
+            "application under test uses, and flush it before; may_be_empty=True where nothing is to be exported",
+        )
+    for index, text in enumerate(looked_for):
         for form in forms(text):
-            assert form not in data, (
-                f"text {index} of {len(text)} characters was found in {len(data)} exported bytes"
+            _need(
+                form not in data,
+                f"text {index} of {len(text)} characters was found in {len(data)} exported bytes",
             )
 
 
 def assert_metadata_kept(data: bytes, values: Iterable[str]) -> None:
-    """Fail if one of the metadata ``values`` is missing from ``data``."""
-    for value in values:
-        assert value.encode() in data, f"metadata {value!r} is missing from {len(data)} exported bytes"
+    """Fail if one of the metadata ``values`` is missing from ``data``, or if none are given."""
+    looked_for = list(values)
+    _need(bool(looked_for), "there is no value to look for: give those that have to be exported")
+    for value in looked_for:
+        _need(value.encode() in data, f"metadata {value!r} is missing from {len(data)} exported bytes")
+
+
+def _need(holds: bool, otherwise: str) -> None:
+    """As an assertion, which ``python -O`` would leave out."""
+    if not holds:
+        raise AssertionError(otherwise)

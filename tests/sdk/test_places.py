@@ -239,7 +239,8 @@ def test_content_in_this_place_is_gone_under_zdr(make_pipeline: Any, place: Any,
     planted, searched = text_for(place)
     place(p, planted)
     data = p.collect()
-    assert_no_content(data, [searched])
+    # An instrument of an unknown name loses its measurements, which are all there is.
+    assert_no_content(data, [searched], may_be_empty=place.__name__ == "instrument_name")
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
