@@ -256,11 +256,12 @@ class Redactor:
         it, while a span, where frameworks write the Host header there, does not. Bare words that a standard
         instrumentation writes (``device``) are known on the measurements of its instruments only.
         """
-        server = type(instrument) is str and instrument.startswith(_SERVER_INSTRUMENTS)
+        server = False
         try:
             if mapping is None or not instrument.startswith(_INSTRUMENTS_WITH_MORE):
-                return self.attributes(mapping, removed, server)
-            more = self._known_on_measurements(instrument, mapping) if not server else {}
+                return self.attributes(mapping, removed)
+            server = instrument.startswith(_SERVER_INSTRUMENTS)
+            more = {} if server else self._known_on_measurements(instrument, mapping)
             if server and "http.server_name" in mapping:
                 kept = self.attribute("http.server_name", mapping["http.server_name"], {})
                 more = {"http.server_name": kept} if kept is not REMOVED else {}

@@ -201,6 +201,8 @@ def enumeration(name: str) -> Shaper:
     other = shapes.ENUM_OTHER.get(name, REMOVED)
 
     def shape(value: object) -> object:
+        if type(value) is str and len(value) <= 40 and value in allowed:
+            return value
         text = plain_text(value)
         if text is None:
             return REMOVED

@@ -68,7 +68,11 @@ def patched_encode_span(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
         marks = attributes.marks if type(attributes) is RedactingAttributes else None
         if not marks or type(sdk_span) is not ReadableSpan or not making.READABLE_IS_KNOWN:
             return original(sdk_span)
-        bare: Any = making.readable(sdk_span)
+        try:
+            bare: Any = making.readable(sdk_span)
+        except Exception as error:
+            failure.note("encoder", error)
+            return original(sdk_span)
         known = encoded.get(id(marks))
         if known is None or known[0] is not marks:
             if len(encoded) >= _MAX_ENCODED:

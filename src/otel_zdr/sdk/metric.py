@@ -181,7 +181,10 @@ def _clean(holding: gate.Gate, measurement: Any) -> None:
     redactor = holding.redactor_for(workspaces)
     clean = redactor.measurement_attributes(attributes, removed, instrument.name) if attributes else None
     if removed and clean is not None:
-        _announce_merging(redactor, instrument, attributes, clean)
+        try:
+            _announce_merging(redactor, instrument, attributes, clean)
+        except Exception as error:
+            failure.note("announcement", error)
     if stamp is not None:
         clean = clean or {}
         clean.update(holding.redactor.attributes({holding.stamp_key: stamp}, {}))

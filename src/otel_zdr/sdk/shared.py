@@ -62,15 +62,11 @@ def facts_of(gate: Gate, resource: Resource) -> ResourceFacts:
 
 
 class CleanResource(Resource):
-    """A resource that the gate made."""
+    """A resource that the gate made, once for each that it met."""
 
-    _hash: int | None = None
-
-    def __hash__(self) -> int:
-        # The SDK's writes all attributes as JSON, and exporters ask for every item.
-        if self._hash is None:
-            self._hash = super().__hash__()
-        return self._hash
+    # By identity: to tell its hash the SDK writes all attributes as JSON, and exporters ask for every item.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
 def clean_resource(gate: Gate, resource: Resource | None) -> CleanResource:

@@ -218,7 +218,12 @@ class RedactingAttributes(BoundedAttributes):
     def _set_items(self, attributes: Mapping[str, Any]) -> None:
         values = dict(attributes)
         state = self.state
-        if state is None or not self._takes_at_once(state, values):
+        try:
+            is_at_once = state is not None and self._takes_at_once(state, values)
+        except Exception as error:
+            failure.note("attributes", error)
+            is_at_once = False
+        if state is None or not is_at_once:
             for key, value in values.items():
                 self[key] = value
             return
