@@ -286,6 +286,18 @@ def test_every_row_says_where_it_comes_from() -> None:
     assert all(row["source"] and row["source_ref"] for row in rows)
 
 
+def test_a_type_names_keys_that_are_kept_and_none_twice() -> None:
+    rows = list(build._read("types.tsv"))
+    keys = [key for row in rows for key in row["keys"].split()]
+    assert len(keys) == len(set(keys))
+    rules = catalogue.exact_rules()
+    for key in keys:
+        ends = tuple(lead + key[1:] for lead in "._:")
+        listed = key in rules or (key[0] == "*" and any(k.endswith(ends) or k == key[1:] for k in rules))
+        assert listed, key
+    assert all(row["source"] for row in rows)
+
+
 def test_no_content_class_is_kept_but_as_pruned_json() -> None:
     for key, rule in catalogue.exact_rules().items():
         if rule.keep and rule.content_class in catalogue.CONTENT_CLASSES:

@@ -175,6 +175,26 @@ def test_a_vendors_own_upload_is_named(tmp_path: Path) -> None:
     assert [bypass for bypass in report["bypasses"] if "rollbar" in bypass]
 
 
+def test_what_a_library_sends_beside_its_spans_is_named(tmp_path: Path) -> None:
+    sends = {
+        "langfuse": "scores with comments",
+        "livekit.agents": "transcripts",
+        "agents.tracing": "to OpenAI",
+    }
+    for module in sends:
+        folder = tmp_path.joinpath(*module.split("."))
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+    imports = [word for module in sends for word in ("--import", module)]
+    code, report = check(*imports, path=tmp_path, **LAUNCHED)
+    assert code == 1
+    assert len(report["bypasses"]) == len(sends)
+    for module, what in sends.items():
+        (bypass,) = [line for line in report["bypasses"] if line.startswith(module)]
+        assert what in bypass
+    assert "known by the name of their module" in " ".join(report["outside_the_promise"])
+
+
 def test_a_workspace_that_no_list_names_is_named() -> None:
     code, report = check(
         "--workspace", "stranger", "--workspace", "clinic", **LAUNCHED, OTEL_ZDR_WORKSPACES="clinic"

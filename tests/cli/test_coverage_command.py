@@ -62,7 +62,10 @@ def test_half_a_question_is_wrong_usage(
 
 
 def test_what_is_not_known_is_an_answer_and_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    code, output, _ = run(capsys, "--product", "video", "--data", "frames\x1b[31m")
+    code, output, errors = run(capsys, "--product", "video", "--data", "frames\x1b[31m")
     assert code == 0
     assert "unknown" in output
-    assert "\x1b" not in output
+    assert "\x1b" not in output + errors
+    assert "--product is none that the specification names: llm, stt, tts" in errors
+    assert "--data is none that the specification names: audio, completion" in errors
+    assert run(capsys, "--product", "tts", "--data", "text")[2] == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 pytest.importorskip("openai")
 pytest.importorskip("inworld_tts")
 
+from otel_zdr.cli.demo import _sections
 from otel_zdr.verify.demo.comparison import KINDS, compare
 from otel_zdr.verify.demo.running import CLINIC, STUDIO, Run, missing, run
 
@@ -41,6 +43,20 @@ def test_usage_and_names_of_both_workspaces_are_the_same(done: Run) -> None:
     assert clinic.tokens == studio.tokens > 0
     assert clinic.named["models"] == studio.named["models"] != set()
     assert (clinic.spans, clinic.logs) == (studio.spans, studio.logs)
+
+
+def test_the_table_of_the_readme_is_what_the_demo_prints(done: Run) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| | studio (not under ZDR) | clinic (under ZDR) |\n")[2].partition("\n\n")[0]
+    rows = [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in table.splitlines()[1:]]
+    printed = [row for section in _sections(done, compare(done)) for row in section]
+
+    def without_note(text: str) -> str:
+        return re.sub(r"note [0-9a-f]{6}…", "note …", text.strip())
+
+    assert [tuple(map(without_note, row)) for row in rows] == [
+        tuple(map(without_note, row)) for row in printed
+    ]
 
 
 def test_what_was_removed_is_counted_by_class(done: Run) -> None:

@@ -109,7 +109,8 @@ def test_validate_tells_valid_from_invalid_from_unreadable(
     bad = tmp_path / "bad.toml"
     bad.write_text("version = 1\n[organisation]\nzrd = true\n")
     code, output, _ = run(capsys, "validate", policy)
-    assert (code, output) == (0, f"policy file {policy}: valid, version 7\n")
+    assert code == 0
+    assert output.startswith(f"policy file {policy}: valid, version 7\n")
     code, output, errors = run(capsys, "validate", policy, bad)
     assert code == 1
     assert "organisation.zrd" in errors
@@ -122,6 +123,31 @@ def test_validate_tells_valid_from_invalid_from_unreadable(
     (found,) = json.loads(output)
     assert found["valid"] is False
     assert "organisation.zrd" in found["error"]
+
+
+def test_validate_says_of_each_workspace_whether_it_is_under_zdr(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(
+        "version = 1\n[organisation]\nzdr = false\n[workspaces.Clinic]\nkeep_keys = ['acme.room']\n"
+        "[workspaces.'ward-*']\n[workspaces.ward-3]\nzdr = true\n[workspaces.ward-4]\ninherit = 'ward-3'\n"
+        "[workspaces.studio]\nzdr = false\n"
+    )
+    code, output, _ = run(capsys, "validate", file)
+    assert code == 0
+    said = {line.split("  ")[1].strip(): line.strip() for line in output.splitlines()[1:]}
+    silent = ["clinic", "ward-*"]
+    for id_ in ("clinic", "ward-*", "studio", "anybody else"):
+        assert "not under ZDR" in said[id_]
+        assert ("its table has no zdr" in said[id_]) is (id_ in silent)
+    assert said["ward-3"].endswith("  under ZDR")
+    assert said["ward-4"].endswith("  under ZDR")
+    _, output, _ = run(capsys, "validate", file, "--json")
+    (found,) = json.loads(output)
+    assert found["silent"] == silent
+    assert found["workspaces"]["ward-4"] is True
+    assert (found["anybody_else"], found["unidentified"]) == (False, True)
 
 
 def test_validate_tells_whether_a_policy_is_looser_than_another(
@@ -173,3 +199,33 @@ def test_fingerprint_without_a_secret_or_a_key_is_wrong_usage(
     code, _, errors = run(capsys, "fingerprint", "--secret-file", secret)
     assert code == 2
     assert "no key on standard input" in errors
+
+
+def test_the_page_on_policies_shows_the_lines_that_a_change_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from otel_zdr.policy.reload import CONFIRMATIONS, PolicySource
+    from otel_zdr.settings import Settings
+
+    def content(version: int, clinic: str, studio: str) -> str:
+        return (
+            f"version = {version}\n[organisation]\nzdr = false\n"
+            f"[workspaces.clinic]\nzdr = {clinic}\n[workspaces.studio]\nzdr = {studio}\n"
+        )
+
+    file = tmp_path / "policy.toml"
+    file.write_text(content(3, "true", "false"))
+    file.chmod(0o600)
+    source = PolicySource(Settings(policy_file=str(file)), poll_seconds=3600)
+    try:
+        with caplog.at_level("INFO", "otel_zdr.policy"):
+            for _ in range(CONFIRMATIONS + 1):
+                source.poll()
+            file.write_text(content(4, "false", "true"))
+            for _ in range(CONFIRMATIONS + 1):
+                source.poll()
+    finally:
+        source.close()
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    assert len(caplog.messages) == 2
+    assert "\n".join(caplog.messages) in page

@@ -95,6 +95,94 @@ def test_a_leak_in_a_field_that_otlp_has_not_is_found(
     assert "outside every known field" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"attributes": {"note": "SECRET"}},
+        {"attributes": ["SECRET"]},
+        {"attributes": [{"key": "note", "value": "SECRET"}]},
+        {"attributes": [{"key": "note", "value": {"boolValue": True, "SECRET": 1}}]},
+        {"events": "SECRET"},
+        {"events": ["SECRET"]},
+        {"status": "SECRET"},
+        {"name": ["SECRET"]},
+        {"startTimeUnixNano": "SECRET"},
+        {"spanId": "SECRET"},
+        {"customField": "SECRET"},
+        {"SECRET": True},
+    ],
+    ids=str,
+)
+def test_content_where_nobody_looks_is_no_clean_file(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str], odd: dict[str, object]
+) -> None:
+    document = traces({**clean_span(), **odd})
+    document["resourceSpans"][0]["scopeSpans"][0]["scope"] = {}
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps(document).replace("SECRET", secret))
+
+    assert run("scan", str(path)) == 1
+    out = capsys.readouterr().out
+    assert "1 value not understood" in out
+    assert "NOT UNDERSTOOD  traces span" in out
+    assert secret not in out
+    assert run("scan", str(path), "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["clean"], report["files"][0]["clean"]) == (False, False)
+    assert report["files"][0]["not_understood"][0]["place"].startswith("span")
+
+
+def test_a_field_that_protobuf_does_not_define_is_no_clean_file(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    document = traces(clean_span())
+    document["resourceSpans"][0]["scopeSpans"][0]["scope"] = {}
+    request = ExportTraceServiceRequest.FromString(otlp.encode_protobuf(document))
+    path = tmp_path / "traces.pb"
+    path.write_bytes(request.SerializeToString())
+    assert run("scan", str(path)) == 0
+    span_ = request.resource_spans[0].scope_spans[0].spans[0]
+    span_.MergeFromString(b"\xfa\x07" + bytes([len(secret)]) + secret.encode())
+    path.write_bytes(request.SerializeToString())
+
+    assert run("scan", str(path)) == 1
+    assert "field 127 of protobuf, a value, outside every known field" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", "\n\n", "[]", "{}", '{"resourceSpans": []}'])
+def test_a_file_with_nothing_in_it_is_not_called_clean(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(content)
+
+    assert run("scan", str(path)) == 2
+    assert run("scan", str(path), "--text", "a patient", "--texts-only") == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("nothing in it") == 2 or "neither OTLP JSON nor" in printed.err
+    assert ": clean" not in printed.out
+    assert run("scan", write(tmp_path / "other.json", traces(span(1, "a b c"))), str(path)) == 1
+
+
+def test_a_file_that_breaks_off_hides_neither_what_stands_before_nor_other_files(
+    tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leak = traces(span(1, "chat", attributes=attributes(gen_ai__prompt=secret)))
+    broken, whole = tmp_path / "broken.jsonl", write(tmp_path / "whole.json", leak)
+    broken.write_text(json.dumps(leak) + "\n{ text of a patient\n" + json.dumps(leak) + "\n")
+
+    assert run("scan", str(broken), whole, "--text", secret) == 1
+    printed = capsys.readouterr()
+    assert printed.out.count("LEAK") == 2
+    assert f"{broken}: line 2 is not valid JSON" in printed.err
+    assert "not clean: only 1 items could be read" not in printed.out.split("whole.json")[1]
+    assert "patient" not in printed.out + printed.err
+    assert run("scan", str(broken), "--json") == 1
+    assert "line 2" in json.loads(capsys.readouterr().out)["files"][0]["problem"]
+
+
 def test_what_would_not_have_survived_is_a_finding_without_any_text(
     tmp_path: Path, secret: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,7 +259,9 @@ def test_wrong_usage_is_two(
     tmp_path: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("scan", write(tmp_path / "t.json", traces(clean_span())), *arguments) == 2
-    assert capsys.readouterr().err.startswith("otel-zdr: ")
+    said = capsys.readouterr().err
+    assert said.startswith("otel-zdr: ")
+    assert "/no/such/file" in said or "/no/such/file" not in arguments
 
 
 def test_unreadable_files_and_settings_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

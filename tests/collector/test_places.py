@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from otel_zdr.catalogue import _compiled, exact_rules
 from otel_zdr.collector import generate
 from otel_zdr.redaction.redactor import Redactor
 from otel_zdr.settings import Settings
@@ -189,6 +190,44 @@ def test_what_the_configuration_writes_for_itself_cannot_be_sent(listed: Both) -
     assert content.encode() not in arrived[0].SerializeToString()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "ann.lee@clinic.example",
+        "4915112345678",
+        "200",
+        "0.7",
+        7,
+        2**40,
+        0.5,
+        True,
+        "true",
+        "input",
+        "LLM",
+        "OK",
+    ],
+)
+def test_what_a_key_takes_is_what_it_takes_in_the_python_tier(content: Any, gateway: Both) -> None:
+    """One key an item, so that the short way decides where it can, and then all of them at once."""
+    keys = [
+        key
+        for key, rule in exact_rules().items()
+        if rule.keep
+        and (rule.shape in ("decimal", "flag", "quantity") or rule.shape.startswith("enum:"))
+        and "N" not in key.split(".")
+    ]
+    together = span(dict.fromkeys(keys, content))
+    arrived = spans_of(export(gateway, "traces", traces(together, *(span({key: content}) for key in keys))))
+    expected = Redactor().attributes(dict.fromkeys(keys, content), {})
+    found = attributes_of(arrived[0].attributes)
+    found.pop("zdr.collector.redacted", None)
+    assert found == expected
+    for key, each in zip(keys, arrived[1:], strict=True):
+        left = attributes_of(each.attributes)
+        assert left.get(key) == expected.get(key), key
+        assert type(left.get(key)) is type(expected.get(key)), key
+
+
 @pytest.mark.parametrize("kind", list(REQUESTS))
 def test_a_resource_and_a_scope_without_items_bring_nothing_along(kind: str, gateway: Both) -> None:
     planted = Everywhere()
@@ -236,6 +275,30 @@ def test_measurements_of_unknown_instruments_go_for_those_under_zdr_only(listed:
     arrived = export(listed, "metrics", metrics(strict, free, known))
     names = {m.name for r in arrived for g in r.resource_metrics for s in g.scope_metrics for m in s.metrics}
     assert names == {"acme.open", "gen_ai.client.token.usage"}
+
+
+def test_bare_words_stay_on_measurements_of_the_instruments_that_write_them(gateway: Both) -> None:
+    words = {key: "tcp" for _, key, _ in _compiled.MEASURED}
+    fitting = {
+        "family": 2,
+        "type": 1,
+        "protocol": "tcp",
+        "state": "TIME_WAIT",
+        "device": "eth0",
+        "count": "2",
+    }
+    instruments = ("system.network.connections", "system.disk.io", "process.runtime.cpython.gc_count")
+    for instrument in (
+        *instruments,
+        "cpython.gc.collections",
+        "flower.task.runtime.seconds",
+        "system.cpu.time",
+    ):
+        for attributes in (words, fitting, dict.fromkeys(words, f"{canary()} said")):
+            (request,) = export(gateway, "metrics", metrics(counter(instrument, attributes)))
+            (metric,) = request.resource_metrics[0].scope_metrics[0].metrics
+            found = attributes_of(metric.sum.data_points[0].attributes)
+            assert found == Redactor().measurement_attributes(attributes, {}, instrument)
 
 
 def test_points_that_became_the_same_are_one(gateway: Both) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import http
 import math
+import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -11,6 +13,7 @@ from types import MappingProxyType
 
 import pytest
 
+from otel_zdr.catalogue import _compiled, exact_rules, shapes
 from otel_zdr.redaction import REMOVED, Redactor
 
 redactor = Redactor()
@@ -124,6 +127,60 @@ def test_a_token_without_a_letter_is_no_model_under_a_key_that_only_its_words_sp
 )
 def test_what_is_measured_and_paid_stays_in_every_unit(key: str, value: object) -> None:
     assert clean({key: value}) == {key: value}
+
+
+def _typed_keys() -> list[tuple[str, str]]:
+    return sorted(
+        (key, rule.shape)
+        for key, rule in exact_rules().items()
+        if rule.keep and (rule.shape in ("decimal", "flag") or rule.shape.startswith("enum:"))
+        if "N" not in key.split(".") and rule.server_class is None
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["ann.lee@clinic.example", "+4915112345678", "4915112345678", "AnnLee", "Ward-3/bed-7", "1.2.3"]
+)
+def test_no_token_stays_where_the_source_of_a_key_names_its_values(text: str) -> None:
+    keys = [key for key, _ in _typed_keys()]
+    assert len(keys) > 450
+    assert {"gen_ai.request.temperature", "http.response.status_code", "server.port"} < set(keys)
+    methods = {"http.method": "_OTHER", "http.request.method": "_OTHER"}
+    assert clean(dict.fromkeys(keys, text)) == methods
+    assert clean(dict.fromkeys(keys, (text,))) == {}
+    assert clean({"gen_ai.operation.name": text}) == {"gen_ai.operation.name": text}, "the control: a token"
+
+
+@pytest.mark.parametrize(("key", "shape"), _typed_keys())
+def test_the_values_that_the_source_of_a_key_names_stay_also_as_text(key: str, shape: str) -> None:
+    fitting: dict[str, tuple[object, ...]] = {
+        "decimal": (0, 7, -1, 0.25, 2**40, "200", "0.7", "-32601", "1e-05"),
+        "flag": (True, False, "true", "False"),
+    }
+    for value in fitting.get(shape) or sorted(shapes.ENUMS[shape.partition(":")[2]]):
+        assert clean({key: value}) == {key: value}
+        assert redactor.attribute(key, value, {}) == value
+
+
+def test_a_member_of_a_number_enumeration_counts_as_its_number() -> None:
+    kept = clean({"http.status_code": http.HTTPStatus.NOT_FOUND})
+    assert kept == {"http.status_code": 404}
+    assert type(kept["http.status_code"]) is int
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gen_ai.request.temperature", True),
+        ("gen_ai.request.stream", 4915112345678),
+        ("gen_ai.request.stream", "yes"),
+        ("server.port", "1234567890"),
+        ("server.port", 2**64),
+        ("server.port", ("443",)),
+    ],
+)
+def test_a_value_of_another_type_than_the_keys_does_not_stay(key: str, value: object) -> None:
+    assert clean({key: value}) == {}
 
 
 def test_parameters_are_small_numbers_and_flags_and_never_text() -> None:
@@ -307,6 +364,89 @@ def test_the_names_of_servers_survive_on_measurements_but_not_host_headers() -> 
     assert redactor.measurement_attributes(clean, removed, "http.server.duration") == clean
     assert removed == {"caller": 1}
     assert redactor.measurement_attributes(attributes, {}, "http.client.duration") == attributes
+
+
+@pytest.mark.parametrize(
+    ("instrument", "attributes"),
+    [
+        ("system.network.connections", {"family": socket.AF_INET, "type": socket.SOCK_STREAM}),
+        ("system.network.connections", {"protocol": "tcp", "state": "TIME_WAIT", "type": 1}),
+        ("system.disk.io", {"device": "nvme0n1p1", "direction": "read"}),
+        ("system.network.io", {"device": "eth0", "direction": "transmit"}),
+        ("process.runtime.cpython.gc_count", {"count": "2"}),
+        ("cpython.gc.collections", {"cpython.gc.generation": 2, "generation": "2"}),
+        ("system.memory.usage", {"state": "cached"}),
+        ("system.cpu.time", {"cpu": 3, "state": "iowait"}),
+        ("asyncio.process.duration", {"type": "coroutine", "name": "Agent.answer", "state": "finished"}),
+        ("flower.task.runtime.seconds", {"task": "app.tasks.answer", "worker": "celery@web-1"}),
+    ],
+)
+def test_bare_words_stay_on_measurements_of_the_instruments_that_write_them(
+    instrument: str, attributes: dict[str, object]
+) -> None:
+    removed: dict[str, int] = {}
+    assert redactor.measurement_attributes(attributes, removed, instrument) == attributes
+    assert removed == {}
+    secret = dict.fromkeys(attributes, f"{canary()} said so")
+    assert redactor.measurement_attributes(secret, removed, instrument) == {}
+    assert removed == {"free_text": len(attributes)}
+
+
+def test_bare_words_go_from_all_other_measurements() -> None:
+    attributes = {key: "eth0" for _, key, _ in _compiled.MEASURED}
+    assert len(attributes) > 8
+    for instrument in (
+        "acme.system.disk.io",
+        "system.cpu.time",
+        "gen_ai.client.token.usage",
+        "http.server.duration",
+    ):
+        assert redactor.measurement_attributes(attributes, {}, instrument) == {}
+    assert clean(attributes) == {}
+    assert redactor.measurement_attributes({"device": "eth0"}, {}, "system.disk.io"), "the control"
+
+
+_HEADERS = "http.response.header."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (_HEADERS + "openai-processing-ms", ("331",)),
+        (_HEADERS + "content_length", ("1024",)),
+        (_HEADERS + "retry-after", "3"),
+        (_HEADERS + "x-ratelimit-remaining-tokens", ("149984",)),
+        (_HEADERS + "x_ratelimit_reset_tokens", ("6m0s",)),
+        (_HEADERS + "x-ratelimit-reset-requests", ("17ms",)),
+        (_HEADERS + "anthropic-ratelimit-tokens-reset", ("2026-01-01T00:00:00Z",)),
+        ("celery.retries", 2),
+        ("celery.runtime", 0.25),
+        ("sampling.priority", 1),
+        ("sampling.probability", 0.5),
+        ("cohere.billed_units.search_units", 1.0),
+        ("cohere.billed_units.images", 2),
+        ("weave.usage", '{"prompt_tokens":3}'),
+        ("gen_ai.bedrock.guardrail", "gr-1234:2"),
+        ("messaging.destination.template", "/customers/{id}"),
+    ],
+)
+def test_figures_of_operation_stay_in_a_closed_shape(key: str, value: object) -> None:
+    assert clean({key: value}) == {key: value}
+    for text in (f"{canary()} said so", "Wed, 21 Oct 2026 07:28:00 GMT", [f"see {canary()}"], b"3"):
+        assert clean({key: text}) == {}
+
+
+def test_headers_of_answers_hold_no_name_and_no_number_of_a_card() -> None:
+    for text in ("ann.lee@clinic.example", "AnnLee", "4915112345678"):
+        for value in (text, [text], ["3", text], ["3"] * 17):
+            assert clean({_HEADERS + "retry-after": value, _HEADERS + "content-length": value}) == {}
+    assert clean({_HEADERS + "x-patient": ["3"]}) == {}
+
+
+def test_the_name_of_a_queue_goes_as_it_may_be_one_per_person() -> None:
+    for key in ("messaging.destination.name", "messaging.destination_publish.name"):
+        assert clean({key: "replies.ann-lee"}) == {}
+        assert Redactor(keep_keys=[key]).attributes({key: "orders"}, {}) == {key: "orders"}
 
 
 def test_a_skeleton_holds_exact_usage_and_model_keys_only() -> None:

@@ -303,6 +303,7 @@ def test_loggers_that_echo_content_are_filtered_for_every_handler(
             expected = "HTTP Request: %s (arguments withheld under zero data retention)"
             assert records[0].msg == expected, "the constant of the code that logs stays"
             assert "ValueError" in records[2].msg
+            assert "test_bypass.py" in str(records[2].exc_text), "where it happened"
         else:
             assert len(records) == 4
             assert seen.count(text) >= 6
@@ -314,9 +315,11 @@ def test_what_speaks_of_how_the_process_is_set_up_stays_readable(kept: Kept) -> 
     logging.getLogger("opentelemetry.instrumentation.auto_instrumentation._load").error(
         "Configuration of %s failed", "acme", extra={"note": 1}
     )
+    logging.getLogger("aiohttp.server").error("Error handling %s", "/acme", extra={"note": 1})
     logging.getLogger("opentelemetry.instrumentation.distro_of_others").error("Said %s", "acme")
     assert [record.getMessage() for record in kept.records] == [
         "Configuration of acme failed",
+        "Error handling /acme",
         "Said %s (arguments withheld under zero data retention)",
     ]
 

@@ -457,3 +457,27 @@ def test_a_simple_log_processor_and_json_output_agree_on_what_is_clean() -> None
     assert shown["body"] is None
     assert shown["attributes"]["gen_ai.usage.input_tokens"] == 3
     assert text not in out.getvalue()
+
+
+def test_the_evidence_that_spans_share_is_encoded_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the span's own attributes, beside the count of those that the limits dropped; also the second time."""
+    monkeypatch.setenv("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")
+    otel_zdr.install()
+    exporter = CapturingSpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    for tokens in (3, 4):
+        span = tracer.start_span("chat")
+        for number, key in enumerate(("input", "output", "total")):
+            span.set_attribute(f"gen_ai.usage.{key}_tokens", tokens + number)
+        span.set_attribute("app.note", canary())
+        span.end()
+    for span, tokens in zip(exporter.spans, (3, 4), strict=True):
+        values = {attribute.key: attribute.value for attribute in span.attributes}
+        assert list(values)[:3] == ["gen_ai.usage.output_tokens", "gen_ai.usage.total_tokens", "zdr.redacted"]
+        assert len(values) == len(span.attributes)
+        assert values["gen_ai.usage.total_tokens"].int_value == tokens + 2
+        assert [item.string_value for item in values["zdr.removed"].array_value.values] == ["free_text:1"]
+        assert span.dropped_attributes_count == 1
+        assert span.name == "chat"

@@ -171,6 +171,30 @@ def test_instruments_are_proven_when_they_are_made(names: None, pipeline: Any, s
     assert_no_content(pipeline.data, [secret, tag])
 
 
+def test_series_that_merge_are_said_once_an_instrument(
+    names: None, pipeline: Any, secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tag = secret.rsplit(" ", 1)[-1]
+    lossy = pipeline.meter.create_counter("acme.lossy")
+    whole = pipeline.meter.create_counter("acme.whole")
+    known = pipeline.meter.create_counter("acme.known")
+    dropped = pipeline.meter.create_counter(f"acme.{tag}")
+    for number in range(40):
+        lossy.add(1, {f"acme.{tag}": number, "gen_ai.request.model": "gpt-5"})
+        whole.add(1, {"gen_ai.request.model": "gpt-5"})
+        known.add(1, {"gen_ai.prompt": secret, "url.full": secret, "gen_ai.request.model": secret})
+        dropped.add(1, {"acme.room": secret})
+    pipeline.collect()
+
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if "lose an attribute" in line]
+    assert len(lines) == 1
+    assert "'acme.lossy'" in lines[0]
+    assert "OTEL_ZDR_KEEP_KEYS" in lines[0]
+    assert tag not in said
+    assert secret not in said
+
+
 def test_observable_instruments_are_proven_too(names: None, pipeline: Any) -> None:
     def observe(_options: Any) -> Iterator[metrics.Observation]:
         yield metrics.Observation(7)

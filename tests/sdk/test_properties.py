@@ -216,11 +216,14 @@ def test_what_is_written_one_by_one_stays_as_it_would_all_at_once(
     one_by_one.end()
     all_at_once = under.tracer.start_span("x", attributes=last)
     all_at_once.end()
-    first, second = (
+    later = under.tracer.start_span("x")
+    later.set_attributes(last)
+    later.end()
+    first, second, third = (
         [a.SerializeToString() for a in span.attributes if not a.key.startswith("zdr.")]
-        for span in under.spans.spans[-2:]
+        for span in under.spans.spans[-3:]
     )
-    assert first == second
+    assert first == second == third
 
 
 @LESS

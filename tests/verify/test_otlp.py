@@ -14,7 +14,7 @@ from google.protobuf.internal.encoder import _VarintBytes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otel_zdr.verify import otlp, otlp_fields
+from otel_zdr.verify import otlp, otlp_fields, otlp_files
 
 TRACE_ID = "5b8efff798038103d269b633813fc60c"
 SPAN_ID = "eee19b7ec3c1b174"
@@ -286,6 +286,113 @@ def test_good_lines_before_a_line_that_was_cut_off_are_read(tmp_path: Path) -> N
     assert next(items)
     with pytest.raises(otlp.OtlpError):
         next(items)
+
+
+LINE = json.dumps(TRACES)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    ["{", LINE[:100], LINE[:-1], '{"resourceSpans": [}', "text of a patient", LINE + " text of a patient"],
+)
+def test_a_broken_line_is_named_by_its_number(tmp_path: Path, broken: str) -> None:
+    path = write(tmp_path / "t.jsonl", f"{LINE}\n\n{broken}\n{LINE}\n")
+    read: list[otlp.Item] = []
+    with pytest.raises(otlp.OtlpError) as caught:
+        read += otlp.read_items(path)
+
+    assert str(caught.value).startswith(f"{path}: line 3 is not valid JSON")
+    assert "patient" not in str(caught.value)
+    assert "correct or remove it" in str(caught.value)
+
+
+def test_a_broken_document_of_many_lines_is_named_by_its_first_line_and_the_place(tmp_path: Path) -> None:
+    lines = json.dumps(TRACES, indent=2).splitlines()
+    lines[5] = "text of a patient"
+    path = write(tmp_path / "t.json", "\n".join([LINE, "", *lines]))
+    with pytest.raises(otlp.OtlpError) as caught:
+        list(otlp.read_items(path))
+
+    assert "the document that begins in line 3 is not valid JSON (noticed in line 8, column 1)" in str(
+        caught.value
+    )
+    assert "patient" not in str(caught.value)
+
+
+def test_an_array_with_a_document_a_line_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.json", f"[\n{LINE},\n{LINE}\n]\n")
+
+    assert list(otlp.read_items(path)) == list(otlp.document_items(TRACES)) * 2
+
+
+def test_what_a_gzip_file_may_expand_to_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "t.json.gz", gzip.compress(f"{LINE}\n".encode() * 100))
+    assert len(list(otlp.read_items(path))) == 100  # positive control
+    monkeypatch.setattr(otlp_files, "MAX_EXPANSION", 16 * 1024)
+    with pytest.raises(otlp.OtlpError) as caught:
+        list(otlp.read_items(path))
+
+    assert str(caught.value).startswith(f"{path}: expands to more than 16 KiB")
+    assert "unpack it first" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"{LINE}\n{LINE[:-1]}{' ' * 9000}}}\n".encode(),
+        b"{" + b" " * 9000,
+        b"{" + b"\n" * 9000,
+        f"{LINE}\n".encode() + b"{" + b" \n" * 5000 + LINE[1:].encode(),
+        otlp.encode_protobuf(TRACES) * 50,
+        b" " * 9000,
+    ],
+    ids=["long-line", "spaces", "newlines", "many-lines", "protobuf", "blank"],
+)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_what_is_held_at_once_is_bounded(
+    tmp_path: Path, content: bytes, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "stored", pack(content))
+    monkeypatch.setattr(otlp_files, "MAX_DOCUMENT", 4096)
+    with pytest.raises(otlp.OtlpError) as caught:
+        list(otlp.read_items(path))
+
+    assert str(path) in str(caught.value)
+    assert "longer than 4 KiB" in str(caught.value)
+
+
+def test_many_small_documents_may_be_longer_than_one_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otlp_files, "MAX_DOCUMENT", 4096)
+    path = write(tmp_path / "t.jsonl", f"{LINE}\n" * 50)
+
+    assert len(list(otlp.read_items(path))) == 50
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"plain text", "expected are export requests"),
+        (b'{"other": 1}', "expected are export requests"),
+        (b"[1]", "expected are export requests"),
+        (b"\x28\xb5\x2f\xfd\x00\x00", "zstd -d"),
+        (gzip.compress(LINE.encode())[:-20], "ends too early"),
+        (LINE.encode("utf-16"), "convert it to UTF-8"),
+    ],
+)
+def test_an_error_says_what_was_expected_or_what_to_do(tmp_path: Path, content: bytes, advice: str) -> None:
+    path = write(tmp_path / "stored", content)
+    with pytest.raises(otlp.OtlpError, match=advice) as caught:
+        list(otlp.read_items(path))
+
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_an_empty_request_is_empty_protobuf_and_two_signals_are_none() -> None:
+    assert otlp.encode_protobuf({}) == b""
+    with pytest.raises(otlp.OtlpError, match="traces and logs"):
+        otlp.encode_protobuf({**TRACES, **LOGS})
 
 
 def places(node: Any) -> list[tuple[Any, Any]]:

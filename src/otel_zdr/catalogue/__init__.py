@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from otel_zdr.catalogue import _compiled, vocabulary
 from otel_zdr.catalogue.lookup import Lookup
 from otel_zdr.catalogue.rule import CONTENT_CLASSES, METADATA_CLASSES, Rule
@@ -20,6 +22,7 @@ __all__ = [
     "find",
     "is_operational",
     "known_words",
+    "measured",
     "rows",
     "tail_rules",
 ]
@@ -74,6 +77,28 @@ def is_operational(name: str) -> bool:
     """Whether an unlisted name (of an instrument) counts or measures, all in words of known keys."""
     words = vocabulary.words_of(name)
     return bool(words) and words[-1] in _OPERATIONAL and all(word in _lookup.words for word in words[:-1])
+
+
+#: Beginnings of the names of instruments whose measurements have keys of their own.
+MEASURED = tuple({prefix: None for prefix, _, _ in _compiled.MEASURED})
+
+
+@cache
+def _measured_below(prefix: str) -> tuple[tuple[str, str], ...]:
+    return tuple((key, shape) for name, key, shape in _compiled.MEASURED if name == prefix)
+
+
+def measured(instrument: str) -> dict[str, str]:
+    """Shape by key, of the keys that are known on the measurements of this instrument and nowhere else.
+
+    Bare words (``device``, ``count``) that a standard instrumentation writes.
+    """
+    return {
+        key: shape
+        for prefix in MEASURED
+        if instrument.startswith(prefix)
+        for key, shape in _measured_below(prefix)
+    }
 
 
 def rows() -> list[dict[str, str]]:

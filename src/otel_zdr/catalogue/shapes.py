@@ -19,7 +19,10 @@ FIGURE = "figure"  # as USAGE, but no number from a million million on
 ELAPSED = "elapsed"  # a number below a day in nanoseconds, or a time since 1970 in micro- or nanoseconds
 SMALL = "small"  # a number below a thousand million, or a bool
 TIMING = "timing"  # number, or an ISO 8601 / decimal timestamp
+DECIMAL = "decimal"  # a number, or decimal text below a thousand million
+QUANTITY = "quantity"  # as DECIMAL, or a duration, a date and time, or a list of at most 16 of these as text
 BOOL = "bool"
+FLAG = "flag"  # a bool, or its name as text
 TOKEN = "token"  # 1 to 128 characters of [A-Za-z0-9._:/@+-]
 MODEL = "model"  # a token with a letter in it, or of few digits
 TOKENS = "tokens"  # a token, or a list of at most 16
@@ -54,6 +57,13 @@ ROUTE_PATTERN = r"[A-Za-z0-9._:/@+{}<>*-]{1,128}"
 QUALNAME_PATTERN = r"(?:[A-Za-z0-9._:/@+-]|<(?:locals|lambda|module|genexpr)>){1,128}"
 TIMESTAMP_PATTERN = r"[0-9]{1,4}[0-9T:.+Z-]{0,40}"
 DECIMAL_PATTERN = r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?"
+#: A parameter, a code or a port as text: too short for a phone, a card or an account.
+SHORT_DECIMAL_PATTERN = r"-?[0-9]{1,9}(?:\.[0-9]{1,18})?(?:e-?[0-9]{1,3})?"
+QUANTITY_PATTERN = (
+    rf"(?:{SHORT_DECIMAL_PATTERN}|(?:[0-9]{{1,6}}(?:\.[0-9]{{1,9}})?(?:ms|us|ns|[smhd])){{1,4}}"
+    r"|20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2}))"
+)
+FLAG_TEXTS = word_set("true false True False")
 
 
 def is_token(text: str) -> bool:
@@ -84,7 +94,9 @@ ENUMS: dict[str, frozenset[str]] = {
         "tcp udp pipe unix quic inproc other ip_tcp ip_udp stdio http https sse websocket streamable_http"
     ),
     "network_type": word_set("ipv4 ipv6 unix inet inet6"),
-    "role": word_set("system user assistant tool function developer model human ai critic"),
+    "role": word_set(
+        "system user assistant tool function developer model human ai critic agent ROLE_USER ROLE_AGENT"
+    ),
     "graphql_type": word_set("query mutation subscription"),
     "tool_choice": word_set("auto none required any"),
     "mcp_method": word_set(
@@ -101,6 +113,11 @@ ENUMS: dict[str, frozenset[str]] = {
         " steal guest interrupt in out read write transmit receive major minor rss vms rss_shared"
         " voluntary involuntary established listen slab_reclaimable slab_unreclaimable"
     ),
+    "socket_state": word_set(
+        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING"
+        " NONE DELETE_TCB IDLE BOUND"
+    ),
+    "asyncio": word_set("coroutine future to_thread finished exception cancelled timeout"),
     "db_operation": word_set(
         "ADD ADD_DOCUMENTS AGGREGATE ALTER ANALYZE APPEND ATTACH AUTH BATCH BATCH_UPDATE_POINTS BEGIN"
         " BUILDINFO BULK BatchGetItem BatchWriteItem CALL CLIENT CLOSE COMMIT CONNECT COPY COUNT CREATE"
@@ -134,6 +151,53 @@ ENUMS: dict[str, frozenset[str]] = {
         " upload_collection upload_points upload_records upsert upsert_points use vacuum values watch with"
         " write xack xadd xread zadd zrange zrem"
     ),
+    "convention": word_set(
+        "UNSET AF AN AS BoundedStaleness ClusterIP ConsistentPrefix DEVELOPMENT DROP ERROR EU Eventual"
+        " ExternalName Failed HIGH LOW LoadBalancer MEDIUM MISSION_CRITICAL NA NodePort OC OK PRODUCTION"
+        " Pending RECEIVED RECORD_AND_SAMPLE RECORD_ONLY Running SA SENT STAGING Session Strong"
+        " Succeeded TEST Unknown abandon aborted active aix all already_exists any available"
+        " back-forward back-forward-cache branch broadcasting buffers busy cached cancellation cancelled"
+        " cdma cdma2000_1xrtt cell chat_completions close close_wait closed closing cls clustering"
+        " complete configMap cpp create darwin data_loss datasource dead_letter deadline_exceeded"
+        " decoder default defer defunct degraded delay delete deliver direct disabled dotnet downwardAPI"
+        " dragonflybsd each_quorum ec2 edge edit ehrpd emptyDir encoder erlang error established evdo_0"
+        " evdo_a evdo_b executing fail failed failed_precondition failure false fargate fcp fid fifo"
+        " fin_wait_1 fin_wait_2 finalizing free freebsd gateway general go good gprs gsm hpux hsdpa hspa"
+        " hspap hsupa http iden idle in in_progress inp insert internal interrupt invalid_argument"
+        " involuntary iowait iwlan java json_object json_schema kernel kotlin last_ack lcp linux listen"
+        " local local_one local_quorum local_serial lte lte_ca major merged minor navigate"
+        " needs-improvement needs_cleaning netbsd nice nodejs none normal not_found nr nrnsa offline ok"
+        " one open openbsd other out out_of_range pass pending permission_denied persistentVolumeClaim"
+        " php poor predicted_failure prerender process publish pubsub python quorum read receive"
+        " reclaimable reload remote reserved resource_exhausted responses restore ruby running rust"
+        " secret send serial settle shared skip skipped sleeping solaris split ssl stale static stderr"
+        " stdout steal stopped succeeded success swift syn_received syn_recv syn_sent system tag"
+        " targeting_match td_scdma terminated terminating text three time_wait timed_out timeout timer"
+        " tls total transaction transmit true ttfb two umts unauthenticated unavailable unimplemented"
+        " unknown unreclaimable used user voluntary wait waiting webjs wifi windows wip wired write z_os"
+        " zos"
+    ),
+    "token_type": word_set(
+        "input output total prompt completion cached cache cache_read cache_write cache_creation"
+        " cache_read_input cache_creation_input input_cached cached_input reasoning output_reasoning thinking"
+        " text image audio video document input_audio output_audio input_text output_text input_image"
+        " output_image response none read write creation unknown"
+    ),
+    "output_type": word_set(
+        "text json image speech audio video embeddings embeddings_by_type embeddings_floats structured"
+        " mp3 wav pcm opus flac aac ogg ulaw alaw mp3_22050_32 mp3_24000_48 mp3_44100_32 mp3_44100_64"
+        " mp3_44100_96 mp3_44100_128 mp3_44100_192 pcm_8000 pcm_16000 pcm_22050 pcm_24000 pcm_32000"
+        " pcm_44100 pcm_48000 ulaw_8000 alaw_8000 opus_48000_32 opus_48000_64 opus_48000_96"
+        " opus_48000_128 opus_48000_192"
+    ),
+    "kind": word_set(
+        "AGENT CHAIN EMBEDDING EVALUATOR GUARDRAIL LLM PROMPT RERANKER RETRIEVER TOOL UNKNOWN WORKFLOW"
+        " TASK AUDIO agent chain embedding evaluator guardrail llm prompt reranker retriever tool unknown"
+        " workflow task session team operation step text http parser event span generation log"
+        " pending_span chat completion rerank DEBUG DEFAULT WARNING ERROR CLIENT SERVER INTERNAL PRODUCER"
+        " CONSUMER LOCAL_ROOT enabled disabled adaptive"
+    ),
+    "own": word_set("llm stt tts voice_cloning voice_design sync streaming interrupted cancelled abandoned"),
     "input_type": word_set("query document text tokens search_query search_document"),
     "finish_reason": word_set(
         "stop length tool_calls tool_call function_call content_filter end_turn max_tokens stop_sequence"

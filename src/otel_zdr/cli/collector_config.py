@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
-from pathlib import Path
 
+from otel_zdr.cli._output import whole_file
 from otel_zdr.cli._terminal import OK, error
 from otel_zdr.collector import KINDS, generate
 from otel_zdr.errors import ConfigurationError
@@ -40,30 +38,9 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return OK
     try:
-        _write(Path(args.output), text)
+        # Whole or not at all: a Collector may be told to read the file at any moment.
+        with whole_file(args.output) as file:
+            file.write(text.encode())
     except OSError as problem:
         return error(f"{args.output} cannot be written: {problem.strerror}")
     return OK
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a Collector may be told to read the file at any moment."""
-    if path.exists() and not path.is_file():
-        path.write_text(text, encoding="utf-8")  # a pipe or a device
-        return
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import textwrap
 
 from otel_zdr.cli._terminal import OK, error
@@ -58,6 +59,13 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(row.as_dict(), indent=2))
     else:
         _print_row(row)
+    for name in ("product", "data"):
+        known = sorted({getattr(each, name) for each in all_rows()})
+        if getattr(args, name).strip().lower() not in known:
+            print(
+                f"otel-zdr: coverage: --{name} is none that the specification names: {', '.join(known)}",
+                file=sys.stderr,
+            )
     return OK
 
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
-from otel_zdr.cli._terminal import OK, Progress, error, plain
+from otel_zdr.cli._terminal import OK, Progress, Unseen, error, plain
 from otel_zdr.verify.explanation import Explained, Trace, as_json, explain
 from otel_zdr.verify.otlp import Item, OtlpError, read_items
 
@@ -28,13 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    progress = Progress("items")
+    unseen = [Unseen(name) for name in args.files]
     try:
-        traces = explain(_items(args.files, progress), args.trace)
+        with Progress(plain(args.files[0], 60)) as progress:
+            traces = explain(_items(unseen, progress), args.trace)
     except OtlpError as problem:
         return error(str(problem))
-    finally:
-        progress.end()
+    for each in unseen:
+        each.tell()
     if args.trace and not traces:
         return error("no trace with this id is in the input")
     if args.json:
@@ -51,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
     return OK
 
 
-def _items(files: list[str], progress: Progress) -> Iterator[Item]:
+def _items(files: list[Unseen], progress: Progress) -> Iterator[Item]:
     count = 0
-    for name in files:
-        for item in read_items(name):
+    for each in files:
+        for item in read_items(each.file, report_unread=each):
             count += 1
-            if count % 500 == 0:
-                progress(count)
+            each.items += 1
+            progress(count)
             yield item
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 from otel_zdr.cli._terminal import FOUND, OK, WRONG, error, plain
@@ -41,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     validate = commands.add_parser(
         "validate",
         help="whether a policy file can be used",
-        description="Check policy files: exit code 1 if one is not valid, 2 if one cannot be read. "
-        f"Default: {_FILE}.",
+        description="Check policy files, and say of each workspace whether it is under ZDR: exit code 1 if one "
+        f"is not valid, 2 if one cannot be read. Default: {_FILE}.",
     )
     validate.add_argument("files", nargs="*", metavar="FILE")
     validate.add_argument("--json", action="store_true", help="for machines")
@@ -192,6 +193,7 @@ def _validate(args: argparse.Namespace) -> int:
             code = max(code, FOUND)
             continue
         entry.update(valid=True, version=document.version, rules=document.rules())
+        entry.update(_who(entry["rules"]), silent=_silent(content, entry["rules"]))
     if args.against:
         old = found[0]
         for entry in found[1:]:
@@ -210,11 +212,52 @@ def _validate(args: argparse.Namespace) -> int:
     return code
 
 
+def _who(rules: Rules) -> dict[str, Any]:
+    """Who is under ZDR, by what the file names."""
+    lines = [*sorted(rules.exact.items()), *rules.patterns.items]
+    return {
+        "anybody_else": rules.default.under_zdr,
+        "unidentified": rules.unidentified.under_zdr,
+        "workspaces": {id_: terms.under_zdr for id_, terms in lines},
+    }
+
+
+def _silent(content: bytes, rules: Rules) -> list[str]:
+    """Workspaces whose table says nothing about zdr and that are not under ZDR: easily not what was meant."""
+    from otel_zdr.policy.patterns import canonical, is_pattern
+    from otel_zdr.workspaces import normalise
+
+    toml = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    tables: dict[str, dict[str, Any]] = toml.loads(content.decode("utf-8-sig")).get("workspaces", {})
+    of_patterns = dict(rules.patterns.items)
+    silent = []
+    for name, table in tables.items():
+        id_ = canonical(name) if is_pattern(name) else normalise(name)
+        terms = of_patterns.get(id_ or "") or rules.exact.get(id_ or "")
+        if "zdr" not in table and terms is not None and not terms.under_zdr:
+            silent.append(id_ or name)
+    return sorted(silent)
+
+
 def _tell(entry: dict[str, Any]) -> None:
     if not entry["valid"]:
         print(plain(entry["error"], 1000), file=sys.stderr)
         return
     print(f"policy file {plain(entry['file'])}: valid, version {entry['version']}")
+    lines = {
+        **entry["workspaces"],
+        "anybody else": entry["anybody_else"],
+        "unidentified": entry["unidentified"],
+    }
+    width = max(len(plain(id_)) for id_ in lines)
+    for id_, under_zdr in lines.items():
+        holds = "under ZDR" if under_zdr else "not under ZDR"
+        if id_ in entry["silent"]:
+            holds += (
+                ": its table has no zdr, and what it inherits, the longest pattern that fits it or [organisation] "
+                "says false; write zdr = true or zdr = false into it"
+            )
+        print(f"  {plain(id_):{width}}  {holds}")
     if entry.get("looser"):
         print("  looser than the other file for some workspace, or not provably as strict")
         if not entry["version_rises"]:

@@ -8,7 +8,7 @@ import os
 import sys
 from datetime import datetime, timezone
 
-from otel_zdr.cli._terminal import OK, Progress, error, plain
+from otel_zdr.cli._terminal import OK, Progress, Unseen, error, plain
 from otel_zdr.errors import ConfigurationError
 from otel_zdr.policy.decision import Policy
 from otel_zdr.settings import Settings
@@ -55,16 +55,16 @@ def run(args: argparse.Namespace) -> int:
     except ConfigurationError as problem:
         return error(str(problem))
     for name in args.files:
-        progress = Progress(plain(name, 60))
+        unseen = Unseen(name)
         try:
-            for item in read_items(name, signal=args.signal):
-                report.add(item)
-                if report.items % 1000 == 0:
+            with Progress(plain(name, 60)) as progress:
+                for item in read_items(name, signal=args.signal, report_unread=unseen):
+                    report.add(item)
+                    unseen.items += 1
                     progress(report.items)
         except OtlpError as problem:
             return error(str(problem))
-        finally:
-            progress.end()
+        unseen.tell()
     if args.json:
         print(json.dumps(report.as_dict(), indent=2))
     if args.output or not args.json:

@@ -7,21 +7,24 @@ import dataclasses
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from otel_zdr.cli._terminal import FOUND, OK, Progress, error, plain
+from otel_zdr.cli._terminal import FOUND, OK, WRONG, Progress, error, plain
 from otel_zdr.errors import ConfigurationError
 from otel_zdr.settings import Settings
 from otel_zdr.verify.canary import MIN_FRAGMENT, Search
-from otel_zdr.verify.cleaning import Removal
-from otel_zdr.verify.otlp import OtlpError
-from otel_zdr.verify.scan import Leak, check_file, search_file
+from otel_zdr.verify.cleaning import NotUnderstood, Removal
+from otel_zdr.verify.scan import Findings, Leak, scan_file
 
 DESCRIPTION = """Find content in OTLP files (JSON, JSON lines or protobuf, plain or gzip).
 
 Two questions are asked. Does one of the given texts stand anywhere in the file: plain, in JSON, repr,
 base64 at any alignment, percent-encoded, in hex, cut short? And is there any value that would not have
-survived redaction under the settings of this environment (OTEL_ZDR_*)? Texts are never printed."""
+survived redaction under the settings of this environment (OTEL_ZDR_*)? Texts are never printed.
+
+A place that OTLP does not define, or a value of a wrong type, is a finding as well: content may stand there.
+A file with nothing in it, or one that breaks off, is not clean either (exit code 2)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,60 +60,73 @@ def run(args: argparse.Namespace) -> int:
     try:
         search = Search(_texts(args), fragments=not args.whole, shortest=args.min_fragment)
         settings = Settings.from_env()
-    except (OSError, UnicodeDecodeError) as problem:
-        return error(f"the texts cannot be read: {getattr(problem, 'strerror', None) or 'not UTF-8'}")
+    except _TextsError as problem:
+        return error(str(problem))
     except ConfigurationError as problem:
         return error(str(problem))
     except ValueError as problem:
         return error(str(problem))
     if args.texts_only and not search.count:
         return error("--texts-only needs --text or --texts")
-    results: list[tuple[str, list[Leak], list[Removal]]] = []
-    items = 0
+    results: dict[str, Findings] = {}
     for name in args.files:
-        progress = Progress(plain(name, 60))
-        try:
-            leaks = search_file(name, search, progress) if search.count else []
-            removals: list[Removal] = []
-            if not args.texts_only:
-                removals, count = check_file(
-                    name, settings, trust_marks=not args.distrust_marks, progress=progress
-                )
-                items += count
-        except OtlpError as problem:
-            return error(str(problem))
-        finally:
-            progress.end()
-        results.append((name, leaks, removals))
+        with Progress(plain(name, 60)) as progress:
+            results[name] = scan_file(
+                name,
+                search,
+                None if args.texts_only else settings,
+                trust_marks=not args.distrust_marks,
+                progress=progress,
+            )
     if args.json:
-        _print_json(results, items)
+        _print_json(results)
     else:
-        _print(results, search.count, items, args.texts_only)
-    return FOUND if any(leaks or removals for _, leaks, removals in results) else OK
+        _print(results, search.count, args.texts_only)
+    for found in results.values():
+        if found.problem is not None:
+            error(str(found.problem))
+    if any(found.found for found in results.values()):
+        return FOUND
+    return OK if all(found.clean for found in results.values()) else WRONG
+
+
+class _TextsError(Exception):
+    """A file of texts cannot be read."""
 
 
 def _texts(args: argparse.Namespace) -> list[str]:
     texts = list(args.text)
     for name in args.texts:
-        content = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        try:
+            content = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as problem:
+            reason = getattr(problem, "strerror", None) or "not UTF-8"
+            raise _TextsError(
+                f"--texts {name}: cannot be read ({reason}); expected is UTF-8 text, one text to search for a line"
+            ) from None
         texts += [line for line in content.splitlines() if line.strip()]
     return texts
 
 
-def _print(
-    results: list[tuple[str, list[Leak], list[Removal]]], texts: int, items: int, texts_only: bool
-) -> None:
-    for name, leaks, removals in results:
-        print(f"{plain(name)}: {_verdict(leaks, removals)}")
-        for (text, form, signal, place, key), many in _grouped_leaks(leaks).items():
+def _print(results: dict[str, Findings], texts: int, texts_only: bool) -> None:
+    for name, found in results.items():
+        print(f"{plain(name)}: {_verdict(found)}")
+        for (text, form, signal, place, key), many in _grouped_leaks(found.leaks).items():
             where = " ".join(part for part in (signal, place) if part)
-            print(f"  LEAK         text {text} ({form}) in {where}{_named(key)}{_times(many)}")
-        for (signal, place, key, content_class), many in _grouped_removals(removals).items():
+            print(f"  LEAK            text {text} ({form}) in {where}{_named(key)}{_times(many)}")
+        for (signal, place, key, content_class), many in _grouped_removals(found.removals).items():
             what = f"{signal} {place}{_named(key)}"
-            print(f"  NOT ALLOWED  {what} would be removed as {content_class}{_times(many)}")
+            print(f"  NOT ALLOWED     {what} would be removed as {content_class}{_times(many)}")
+        for what, many in Counter(_not_understood(each) for each in found.not_understood).items():
+            print(f"  NOT UNDERSTOOD  {plain(what)}{_times(many)}")
     searched = f"{texts} texts searched for" if texts else "no texts searched for"
+    items = sum(found.items for found in results.values())
     checked = "" if texts_only else f", {items} items checked against the catalogue"
     print(f"{len(results)} files, {searched}{checked}")
+
+
+def _not_understood(each: NotUnderstood) -> str:
+    return f"{each.signal} {each.unread}".lstrip()
 
 
 def _grouped_leaks(leaks: list[Leak]) -> Counter[tuple[int, str, str, str, str]]:
@@ -123,15 +139,23 @@ def _grouped_removals(removals: list[Removal]) -> Counter[tuple[str, str, str, s
     )
 
 
-def _verdict(leaks: list[Leak], removals: list[Removal]) -> str:
-    if not leaks and not removals:
-        return "clean"
-    found = []
-    if leaks:
-        found.append(f"{len({leak.text for leak in leaks})} of the texts found")
-    if removals:
-        found.append(f"{len(removals)} values that would not have survived")
-    return ", ".join(found)
+def _verdict(found: Findings) -> str:
+    said = []
+    if found.leaks:
+        said.append(f"{len({leak.text for leak in found.leaks})} of the texts found")
+    if found.removals:
+        said.append(f"{_values(found.removals)} that would not have survived")
+    if found.not_understood:
+        said.append(f"{_values(found.not_understood)} not understood")
+    if found.problem is not None:
+        said.append(f"not clean: only {found.items} items could be read")
+    elif not found.items:
+        said.append("nothing in it: no span, log record or metric")
+    return ", ".join(said) or "clean"
+
+
+def _values(found: Sequence[object]) -> str:
+    return "1 value" if len(found) == 1 else f"{len(found)} values"
 
 
 def _named(key: str) -> str:
@@ -142,17 +166,29 @@ def _times(many: int) -> str:
     return f" ({many} times)" if many > 1 else ""
 
 
-def _print_json(results: list[tuple[str, list[Leak], list[Removal]]], items: int) -> None:
+def _print_json(results: dict[str, Findings]) -> None:
     report = {
-        "clean": not any(leaks or removals for _, leaks, removals in results),
-        "items": items,
+        "clean": all(found.clean for found in results.values()),
+        "items": sum(found.items for found in results.values()),
         "files": [
             {
                 "file": name,
-                "leaks": [dataclasses.asdict(leak) for leak in leaks],
-                "not_allowed": [dataclasses.asdict(removal) for removal in removals],
+                "clean": found.clean,
+                "items": found.items,
+                "problem": None if found.problem is None else str(found.problem),
+                "leaks": [dataclasses.asdict(leak) for leak in found.leaks],
+                "not_allowed": [dataclasses.asdict(removal) for removal in found.removals],
+                "not_understood": [
+                    {
+                        "signal": each.signal,
+                        "trace_id": each.trace_id,
+                        "span_id": each.span_id,
+                        **dataclasses.asdict(each.unread),
+                    }
+                    for each in found.not_understood
+                ],
             }
-            for name, leaks, removals in results
+            for name, found in results.items()
         ],
     }
     print(json.dumps(report, indent=2))

@@ -117,11 +117,21 @@ def put_other_methods(target: str, raw: str, keys: Keys) -> Iterator[str]:
         yield f"set({given}, {text(other)}) where IsString({raw}[{text(key)}]) and {given} == nil"
 
 
-def closed_condition(keys: Keys) -> str:
+#: Enumerations of what is asked and answered, none of which describes who sends.
+_OF_CALLS = frozenset(
+    shapes.ENUM_PREFIX + name
+    for name in (
+        *("db_operation", "mcp_method", "finish_reason", "role", "tool_choice", "input_type"),
+        *("graphql_type", "token_type", "output_type", "kind", "own"),
+    )
+)
+
+
+def closed_condition(keys: Keys, without: frozenset[str] = frozenset()) -> str:
     patterns = {
         shape: [words(found)]
         for shape, found in keys.by_shape.items()
-        if shape in values.CLOSED and shape != shapes.TOKEN
+        if shape in values.CLOSED and shape != shapes.TOKEN and shape not in without
     }
     flags = keys.by_shape.get(shapes.BOOL, ())
     return any_of(
@@ -172,10 +182,12 @@ def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
 def _shared(keys: Keys) -> str:
     listed = (
         _listed(keys, shape, values.CONDITIONS[shape]("v"))
-        for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN)
+        for shape in (shapes.SCALAR, shapes.TOKENS, shapes.TOKEN, shapes.DECIMAL, shapes.FLAG)
     )
     model = _listed(keys, shapes.MODEL, values.model("v"))
-    return any_of(*listed, model, closed_condition(keys), *([_kept(keys)] if keys.kept_prefixes else []))
+    return any_of(
+        *listed, model, closed_condition(keys, _OF_CALLS), *([_kept(keys)] if keys.kept_prefixes else [])
+    )
 
 
 def _listed(keys: Keys, shape: str, fits: str) -> str:

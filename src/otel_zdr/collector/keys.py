@@ -43,8 +43,11 @@ _INDEX = "N"
 #: Shapes that one look at the value decides, whatever the key is.
 PLAIN_SHAPES = (
     *(shapes.SCALAR, shapes.TOKENS, shapes.TOKEN),
-    *(shapes.USAGE, shapes.TIMING, shapes.NUMBER),
+    *(shapes.USAGE, shapes.TIMING, shapes.NUMBER, shapes.DECIMAL),
+    *(shapes.FLAG, shapes.QUANTITY),
 )
+#: Closed enumerations under keys that ordinary items carry.
+ORDINARY_ENUMS = tuple(shapes.ENUM_PREFIX + name for name in ("token_type", "output_type", "kind"))
 #: Beginnings of keys that most instrumentations write. They become hash sets; the others, which are most of
 #: the catalogue, become expressions that take a third of the place and are asked for odd items only.
 _COMMON = (
@@ -61,6 +64,26 @@ _COMMON = (
 _RARE = (
     *("gen_ai.request.trans", "gen_ai.request.tts.", "gen_ai.usage.experimental", "http.response.header."),
     *("gen_ai.usage.video", "gen_ai.usage.image", "http.connection", "openai.api"),
+    *("gen_ai.request.wiki", "gen_ai.request.return", "gen_ai.request.include", "gen_ai.request.enable"),
+    *("gen_ai.request.speech", "gen_ai.request.candidate", "gen_ai.request.context", "gen_ai.request.async"),
+    *("gen_ai.tool.output_type", "gen_ai.tool.execution", "db.collection.dimension", "code.column"),
+    *(
+        "gen_ai.token.co",
+        "gen_ai.token.ch",
+        "gen_ai.token.usage",
+        "gen_ai.response.trans",
+        "gen_ai.usage.completion_tokens_d",
+    ),
+    *("gen_ai.usage.prompt_tokens_d", "gen_ai.request.audio", "langfuse.observation.metadata", "rpc.message"),
+    *("openai.response.web", "openai.response.built", "http.request_content_length_unc", "db.operation."),
+    *("http.response_content_length_unc", "network.local.port", "url.port"),
+    *(
+        "gen_ai.request.image",
+        "gen_ai.usage.audio.cache",
+        "gen_ai.usage.text.cache",
+        "gen_ai.usage.input_text",
+    ),
+    *("gen_ai.usage.output_text", "gen_ai.usage.input_tokens.", "gen_ai.usage.output_tokens."),
 )
 
 
@@ -70,7 +93,7 @@ class Keys:
 
     Attributes:
         by_shape: shape → listed keys, without those that hold an index.
-        common, rare: of these, keys of plain shapes, by how often they are met.
+        common, rare: of these, keys of plain shapes and of `ORDINARY_ENUMS`, by how often they are met.
         indexed: shape → expressions of listed keys with an index.
         caller: listed keys that are the caller's on server and consumer spans.
         denied: expression of keys that no vocabulary may keep.
@@ -117,7 +140,7 @@ def keys_of(settings: Settings, also_kept: tuple[str, ...] = ()) -> Keys:
     common, rare = (
         {
             shape: tuple(key for key in by_shape[shape] if _is_common(key, exact_kept) is often)
-            for shape in PLAIN_SHAPES
+            for shape in (*PLAIN_SHAPES, *ORDINARY_ENUMS)
         }
         for often in (True, False)
     )
@@ -172,6 +195,15 @@ def _denied(rules: dict[str, Rule]) -> str:
     # JSON that has to add up, which OTTL cannot check, and keys of one word, whose bounds are their own.
     own = (shapes.EVIDENT, shapes.COUNT, shapes.SMALL, shapes.MODEL)
     spelt |= {key for key, rule in rules.items() if rule.keep and rule.shape in own}
+    # Closed shapes, which are decided by themselves, under keys that a quick look takes for spelt ones.
+    spelt |= {
+        key
+        for key, rule in rules.items()
+        if rule.keep
+        and rule.shape not in PLAIN_SHAPES
+        and rule.shape not in PRUNED_SHAPES
+        and vocabulary._may_be_listed(key)
+    }
     spelt = {key for key in spelt if not _covered(key, below) and not _has_index(key)}
     return f"^(?:{words(below)}\\..*|{words(spelt)})$"
 

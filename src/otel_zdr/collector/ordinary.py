@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector import values
-from otel_zdr.collector.keys import EVIDENCE, ODD, STATE, Keys
-from otel_zdr.collector.ottl import all_of, any_of, match, text, texts, words
+from otel_zdr.collector.keys import EVIDENCE, ODD, ORDINARY_ENUMS, STATE, Keys
+from otel_zdr.collector.ottl import all_of, any_of, exactly, match, text, texts, words
 
 #: Beginnings of removed keys that are common enough not to make an item odd.
 _DROPPED = (
@@ -53,6 +53,10 @@ def clean_ordinary(
     yield f"set({odd}, true) where {odd} == nil and not All({target}, (_, v) => {_fits()})"
     yield f"keep_keys({known}, {texts(numeric)}) where {odd} == nil"
     yield f"set({odd}, true) where {odd} == nil and not All({known}, (_, v) => (v <= 0 or v > 0))"
+    closed, told = _closed(keys)
+    yield f"set({known}, {target}) where {odd} == nil"
+    yield f"keep_keys({known}, {texts(closed)}) where {odd} == nil"
+    yield f"set({odd}, true) where {odd} == nil and not All({known}, (k, v) => ({told}))"
     if server is not None and keys.caller:
         yield f"delete_matching_keys({target}, {_exactly(keys.caller)}) where {odd} == nil and {server}"
     # What arrived under names of our own must not be taken for ours.
@@ -62,6 +66,19 @@ def clean_ordinary(
 
 def _exactly(keys: tuple[str, ...]) -> str:
     return text(f"^{words(keys)}$")
+
+
+def _closed(keys: Keys) -> tuple[list[str], str]:
+    """(keys whose values are words, the condition under which all is well with one of them)."""
+    flags = keys.common.get(shapes.FLAG, ())
+    enums = {shape: keys.common.get(shape, ()) for shape in ORDINARY_ENUMS}
+    pairs = [f"{words(found)}={values.CLOSED[shape]}" for shape, found in enums.items() if found]
+    # A flag is no text, and what is compared with one has to be one: types are never equal.
+    told = any_of(
+        *((all_of("(v == true or v == false)", match("k", f"^{words(flags)}$")),) if flags else ()),
+        all_of('v >= ""', match('Concat([k, v], "=")', exactly(*pairs))),
+    )
+    return [*flags, *(key for found in enums.values() for key in found)], told
 
 
 def _fits() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from otel_zdr.catalogue import _compiled
 from otel_zdr.collector import json_values, names, values
 from otel_zdr.collector.attributes import clean_odd, clean_shared, put_pruned
 from otel_zdr.collector.keys import JSON, NAME, ODD, REDACTED, STATE, Keys
@@ -263,9 +264,31 @@ def _data_point(plan: Plan) -> Iterator[str]:
     yield f"keep_keys({own}, {texts(evidence.METRIC_ATTRIBUTES)})"
     yield f"set({own}, Filter({own}, (_, v) => ({values.token('v')})))"
     yield f'merge_maps({target}, {own}, "insert") where {match("metric.name", "^zdr[.]")}'
+    yield from _known_on_measurements(target, f'{cache}["raw"]', own)
     if not plan.who.everything:
         unknown = unless(names.is_instrument("metric.name", plan.who.keep_names))
         yield f'set(datapoint.attributes["{STATE}"], {text(DROPPED)}) where {unknown}'
+
+
+def _known_on_measurements(target: str, raw: str, found: str) -> Iterator[str]:
+    """Bare words that a standard instrumentation writes, for measurements of its instruments only."""
+    by_prefix: dict[str, list[tuple[str, str]]] = {}
+    for prefix, key, shape in _compiled.MEASURED:
+        by_prefix.setdefault(prefix, []).append((key, shape))
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for prefix, known in by_prefix.items():
+        alike.setdefault(tuple(known), []).append(prefix)
+    for pairs, prefixes in alike.items():
+        fitting = any_of(*(all_of(f"k == {text(key)}", _fits(shape)) for key, shape in pairs))
+        where = f"where {match('metric.name', f'^{words(prefixes)}')}"
+        yield f"set({found}, Filter({raw}, (k, v) => ({fitting}))) {where}"
+        yield f'merge_maps({target}, {found}, "insert") {where}'
+
+
+def _fits(shape: str) -> str:
+    if shape in values.CONDITIONS:
+        return values.CONDITIONS[shape]("v")
+    return all_of("IsString(v)", "Len(v) <= 192", match("v", f"^{values.CLOSED[shape]}$"))
 
 
 def _metric(plan: Plan) -> Iterator[str]:

@@ -18,6 +18,9 @@ MODEL = f"(?:{_CHARACTER}{{1,9}}|(?:/?{_CHARACTER})*/?[A-Za-z](?:/?{_CHARACTER})
 ROUTE = "(?:(?:/?[A-Za-z0-9._:@+{}<>*-])+/?|/)"
 QUALNAME = f"(?:(?:/?(?:{_CHARACTER}|<(?:locals|lambda|module|genexpr)>))+/?|/)"
 DECIMAL = expression(shapes.DECIMAL_PATTERN)
+SHORT_DECIMAL = expression(shapes.SHORT_DECIMAL_PATTERN)
+QUANTITY = expression(shapes.QUANTITY_PATTERN)
+FLAG = words(shapes.FLAG_TEXTS)
 TIMESTAMP = expression(shapes.TIMESTAMP_PATTERN)
 TOKEN_LIST = rf'\[\s*"{TOKEN}"(?:\s*,\s*"{TOKEN}"){{0,{shapes.MAX_TOKENS - 1}}}\s*\]'
 
@@ -102,12 +105,33 @@ def timing(value: str) -> str:
     return any_of(number(value), _text(value, 48, f'(?:{TIMESTAMP}|"{TIMESTAMP}")'))
 
 
-#: Shapes of figures and times; texts are something else there.
-NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER)
+def decimal(value: str) -> str:
+    return any_of(number(value), _text(value, 34, SHORT_DECIMAL))
+
+
+def flag(value: str) -> str:
+    return any_of(f"IsBool({value})", _text(value, 5, FLAG))
+
+
+def quantity(value: str) -> str:
+    """A number, a duration or a time, also in a list of texts."""
+    items = all_of(
+        f"IsList({value})",
+        f"Len({value}) <= {shapes.MAX_TOKENS}",
+        f"All({value}, (_, e) => ({_text('e', 40, QUANTITY)}))",
+    )
+    return any_of(number(value), _text(value, 40, QUANTITY), items)
+
+
+#: Shapes of figures and times; texts are rare there or something else.
+NUMERIC = (shapes.USAGE, shapes.TIMING, shapes.NUMBER, shapes.DECIMAL, shapes.QUANTITY)
 
 #: What one condition decides for all keys of a shape.
 CONDITIONS = {
     shapes.NUMBER: number,
+    shapes.DECIMAL: decimal,
+    shapes.FLAG: flag,
+    shapes.QUANTITY: quantity,
     shapes.USAGE: usage,
     shapes.TIMING: timing,
     shapes.TOKEN: token,

@@ -12,28 +12,30 @@ from typing import Any
 
 REMOVED = "[removed]"
 
+# Compiled with the first error of a call whose content may go out, for the sake of start-up.
+
 # The scheme and host of a URL, its credentials, its path, and its query and fragment
-_URL = re.compile(r"""\b(\w[\w+.-]{0,15}://)([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?""")
+_URL = r"""\b(\w[\w+.-]{0,15}://)([^\s/?#"'<>]*@)?([^\s?#"'<>]*)([?#][^\s"'<>]*)?"""
 # What is given as the value of a name that announces a secret
-_ANNOUNCED = re.compile(
+_ANNOUNCED = (
     r"""(?i)\b(authorization|(?:x-|xi-)?api[-_ ]?key|secret|signature|password|credentials?)"""
     r"""(["']?\s*[:=]\s*["']?)(?:(?:bearer|basic|token)\s+)?[^\s"',;&)}\]]*[^\s"',;&.)}\]]"""
 )
 # What follows such a word at some distance, if it is no word itself: long, of letters and digits mixed
-_NEARBY = re.compile(
+_NEARBY = (
     r"""(?i)(\b(?:key|token|secret|bearer|basic|signature|password|credentials?)\b[^\n\w]{1,4}(?:[a-z]+[^\n\w]{1,4}){0,3}?)"""
     r"""(?=[\w+/=.-]*\d)(?=[\w+/=.-]*[a-z])[\w+/=.-]{15,}[\w+/=-]"""
 )
 # Keys that vendors mark as such
-_MARKED = re.compile(r"\b(?:sk|gsk|pk|rk|xai|key|ww|eyJ)[-_][\w.*-]{4,}|\beyJ[\w-]{4,}\.[\w.-]+")
+_MARKED = r"\b(?:sk|gsk|pk|rk|xai|key|ww|eyJ)[-_][\w.*-]{4,}|\beyJ[\w-]{4,}\.[\w.-]+"
 
 
 def safe_text(text: str) -> str:
     """`text` without queries, fragments and credentials of URLs, and without anything shaped like a key."""
-    text = _URL.sub(_without_query, text)
-    text = _ANNOUNCED.sub(rf"\1\2{REMOVED}", text)
-    text = _MARKED.sub(REMOVED, text)
-    return _NEARBY.sub(rf"\1{REMOVED}", text)
+    text = re.sub(_URL, _without_query, text)
+    text = re.sub(_ANNOUNCED, rf"\1\2{REMOVED}", text)
+    text = re.sub(_MARKED, REMOVED, text)
+    return re.sub(_NEARBY, rf"\1{REMOVED}", text)
 
 
 def _without_query(found: re.Match[str]) -> str:

@@ -240,11 +240,15 @@ class PolicySource:
             return
         if not state.policy.at_least_as_strict_as(before):
             self.changes["loosened"] += 1
-            _log.warning("policy %s holds; it is looser than %s", state.policy.version, before.version)
+            _log.warning(
+                "policy %s holds from now on: it keeps more for some workspace than %s, which held before",
+                _named(state.policy),
+                _named(before),
+            )
             return
         if not before.at_least_as_strict_as(state.policy):
             self.changes["tightened"] += 1
-        _log.info("policy %s holds, after %s", state.policy.version, before.version)
+        _log.info("policy %s holds from now on, after %s", _named(state.policy), _named(before))
 
     def _parse(self, content: bytes) -> _Reading:
         document = parse_policy(content, self._path or "")
@@ -255,7 +259,7 @@ class PolicySource:
         if self._complaints.get(kind) != message:
             self._complaints[kind] = message
             self.changes["bad"] += 1
-            _log.warning("%s; policy %s goes on holding", message, self.policy.version)
+            _log.warning("%s; policy %s goes on holding", message, _named(self.policy))
 
     def _recovered(self, kind: str) -> None:
         self._complaints.pop(kind, None)
@@ -317,6 +321,13 @@ def _strictest(layers: Iterable[Rules]) -> Policy:
         kept = [other for other in kept if not rules.at_least_as_strict_as(other)]
         kept.append(rules)
     return Policy(*kept)
+
+
+def _named(policy: Policy) -> str:
+    """Its version, for a person: `4+3` says to nobody that two hold at once."""
+    if "+" not in policy.version:
+        return policy.version
+    return f"{policy.version} (these versions together, of each the stricter part)"
 
 
 def _same(one: Policy, other: Policy) -> bool:

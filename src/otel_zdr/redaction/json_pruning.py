@@ -29,7 +29,9 @@ _MAX_NODES = 5_000
 #: Above that OTLP has no integers.
 _ANY_INTEGER = 2**63
 _BOUND_OF_SHAPE: dict[str, float] = {
-    **dict.fromkeys((shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.SCALAR), _ANY_INTEGER),
+    **dict.fromkeys(
+        (shapes.NUMBER, shapes.DECIMAL, shapes.USAGE, shapes.TIMING, shapes.SCALAR), _ANY_INTEGER
+    ),
     shapes.COUNT: shapes.MAX_COUNT,
     shapes.SMALL: shapes.MAX_COUNT,
     shapes.FIGURE: shapes.MAX_FIGURE,
@@ -439,7 +441,14 @@ def _texts_of(key: str, context: str) -> frozenset[str]:
         return _NO_TEXTS
     if key in ("finish_reason", "stop_reason", "finishReason", "stopReason"):
         return _FINISH
-    return _ROLES if key == "role" and context == _BODY else _NO_TEXTS
+    if context != _BODY:
+        return _NO_TEXTS
+    if key == "role":
+        return _ROLES
+    shape = (_listed_shape(key) if "." in key else None) or ""
+    return (
+        shapes.ENUMS[shape[len(shapes.ENUM_PREFIX) :]] if shape.startswith(shapes.ENUM_PREFIX) else _NO_TEXTS
+    )
 
 
 def _text_test(key: str, context: str) -> Callable[[str], bool] | None:

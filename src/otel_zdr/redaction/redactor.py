@@ -25,6 +25,7 @@ _SCHEMA_URL = r"https://opentelemetry\.io/schemas/[0-9]{1,3}\.[0-9]{1,4}\.[0-9]{
 _SAMPLING = r"(?:(?:th:[0-9a-f]{1,14}|rv:[0-9a-f]{14}|p:[0-9]{1,2}|r:[0-9]{1,2})(?:;(?!$)|$)){1,4}"
 _UNIT = r"(?:%|[A-Za-z0-9]{1,8})?(?:\{[a-z_]{1,24}\})?(?:/(?:[a-z]{1,8}|\{[a-z_]{1,24}\}))?"
 _SERVER_INSTRUMENTS = ("http.server.", "rpc.server.", "messaging.process.", "gen_ai.server.", "mcp.server.")
+_INSTRUMENTS_WITH_MORE = _SERVER_INSTRUMENTS + catalogue.MEASURED
 _KEPT = Rule("other_metadata", True, shapes.SCALAR)
 
 _MAY_BEGIN_JSON = frozenset(
@@ -252,21 +253,38 @@ class Redactor:
         """As `attributes`, for a measurement: whether it is a server's shows in the instrument's name.
 
         The conventions define ``http.server_name`` as the server's own configured name; a measurement keeps
-        it, while a span, where frameworks write the Host header there, does not.
+        it, while a span, where frameworks write the Host header there, does not. Bare words that a standard
+        instrumentation writes (``device``) are known on the measurements of its instruments only.
         """
         server = type(instrument) is str and instrument.startswith(_SERVER_INSTRUMENTS)
         try:
-            if not server or mapping is None or "http.server_name" not in mapping:
+            if mapping is None or not instrument.startswith(_INSTRUMENTS_WITH_MORE):
                 return self.attributes(mapping, removed, server)
-            rest = dict(mapping)
-            name = rest.pop("http.server_name")
+            more = self._known_on_measurements(instrument, mapping) if not server else {}
+            if server and "http.server_name" in mapping:
+                kept = self.attribute("http.server_name", mapping["http.server_name"], {})
+                more = {"http.server_name": kept} if kept is not REMOVED else {}
+            if not more:
+                return self.attributes(mapping, removed, server)
+            clean = self.attributes({k: v for k, v in mapping.items() if k not in more}, removed, server)
         except Exception:
             return self.attributes(mapping, removed, server)
-        clean = self.attributes(rest, removed, server)
-        kept = self.attribute("http.server_name", name, removed)
-        if kept is not REMOVED:
-            clean["http.server_name"] = kept
-        return clean
+        return {**clean, **more}
+
+    @staticmethod
+    def _known_on_measurements(instrument: str, mapping: Mapping[str, object]) -> dict[str, object]:
+        """What stays under the keys that are known on measurements of this instrument only."""
+        kept = {
+            key: shaping.SHAPERS[shape](mapping[key])
+            for key, shape in catalogue.measured(instrument).items()
+            if key in mapping
+        }
+        return {key: value for key, value in kept.items() if value is not REMOVED}
+
+    def knows_key(self, key: object) -> bool:
+        """Whether the catalogue or the operator has a word on what stands under this key."""
+        text = shaping.plain_text(key)
+        return text is not None and self._rule(text) is not None
 
     def _clean(self, key: str, value: object, removed: dict[str, int], server: bool) -> object:
         """The plain reference for one attribute, which the fast path must equal."""

@@ -62,8 +62,43 @@ def _is_below(number: object, bound: int) -> bool:
     return -bound < number < bound  # type: ignore[operator]
 
 
+def decimal(value: object) -> object:
+    """A number, also as text; a member of a number enumeration counts as its number."""
+    if is_number(value):
+        return value
+    text = plain_text(value)
+    if text is not None:
+        fits = len(text) <= 34 and shapes.compiled(shapes.SHORT_DECIMAL_PATTERN).fullmatch(text)
+        return text if fits else REMOVED
+    kind = type(value)
+    if kind is not bool and issubclass(kind, int):
+        plain = int.__int__(value)  # type: ignore[arg-type]
+        return plain if is_number(plain) else REMOVED
+    return REMOVED
+
+
+def quantity(value: object) -> object:
+    """A number, a duration or a time, also in a list of texts: as headers are written down."""
+    if type(value) is list or type(value) is tuple:
+        return value if len(value) <= shapes.MAX_TOKENS and all(map(_is_quantity, value)) else REMOVED
+    return value if is_number(value) or _is_quantity(value) else REMOVED
+
+
+def _is_quantity(value: object) -> bool:
+    if type(value) is not str or len(value) > 40:
+        return False
+    return shapes.compiled(shapes.QUANTITY_PATTERN).fullmatch(value) is not None
+
+
 def boolean(value: object) -> object:
     return value if type(value) is bool else REMOVED
+
+
+def flag(value: object) -> object:
+    if type(value) is bool:
+        return value
+    text = plain_text(value)
+    return text if text is not None and len(text) <= 5 and text in shapes.FLAG_TEXTS else REMOVED
 
 
 def token(value: object) -> object:
@@ -231,7 +266,10 @@ SHAPERS: dict[str, Shaper] = {
     shapes.SMALL: small,
     shapes.MODEL: model,
     shapes.TIMING: timing,
+    shapes.DECIMAL: decimal,
+    shapes.QUANTITY: quantity,
     shapes.BOOL: boolean,
+    shapes.FLAG: flag,
     shapes.TOKEN: token,
     shapes.TOKENS: tokens,
     shapes.SCALAR: scalar,

@@ -10,13 +10,25 @@ from collections.abc import Iterable, Mapping
 
 from otel_zdr.catalogue import shapes
 
-_NUMBERS = frozenset({shapes.NUMBER, shapes.USAGE, shapes.TIMING, shapes.TOKENS, shapes.SCALAR})
-_FLAGS = frozenset({shapes.BOOL, shapes.SCALAR})
+# Of these also some text stays, which their shapers know.
+_ALSO_TEXT = frozenset({shapes.DECIMAL, shapes.QUANTITY, shapes.FLAG})
+_NUMBERS = frozenset(
+    {
+        shapes.NUMBER,
+        shapes.DECIMAL,
+        shapes.QUANTITY,
+        shapes.USAGE,
+        shapes.TIMING,
+        shapes.TOKENS,
+        shapes.SCALAR,
+    }
+)
+_FLAGS = frozenset({shapes.BOOL, shapes.FLAG, shapes.SCALAR})
 _TOKENS = frozenset({shapes.TOKEN, shapes.TOKENS, shapes.SCALAR})
 _LISTS = frozenset({shapes.TOKENS, shapes.SCALAR})
 # Pruning is not done twice to find out that it is needed.
 _PRUNED = frozenset({shapes.JSON, shapes.EVIDENT, shapes.PARAMETERS})
-_SETTLED = _NUMBERS | _FLAGS | _TOKENS | _LISTS | _PRUNED
+_SETTLED = (_NUMBERS | _FLAGS | _TOKENS | _LISTS | _PRUNED) - _ALSO_TEXT
 
 #: In the place of a class: something may stay under this key.
 MAY_STAY = ""

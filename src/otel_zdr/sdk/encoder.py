@@ -21,6 +21,7 @@ from opentelemetry.trace.status import Status
 
 from otel_zdr.policy.evidence import FAILSAFE, REDACTED
 from otel_zdr.sdk import failure, gate, identity, log, metric, patches, shared
+from otel_zdr.sdk.span import making
 from otel_zdr.sdk.span.cleaning import bare_context
 from otel_zdr.sdk.span.copying import cleaned_copy
 from otel_zdr.sdk.span.passed import has_passed
@@ -54,23 +55,36 @@ def patched_encode_spans(original: Callable[..., Any]) -> Callable[..., Any]:
 _MAX_ENCODED = 2048
 
 
-def patched_encode_attributes(original: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """``_encode_attributes`` of the trace encoder: the evidence of all items of a kind is encoded once."""
-    #: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
-    encoded: dict[int, tuple[dict[str, Any], list[Any]]] = {}
+def patched_encode_span(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """``_encode_span`` of the trace encoder: the evidence that all items of a kind share is encoded once.
 
-    def _encode_attributes(attributes: Any) -> list[Any]:
+    And put in as bytes: of a message that is put into another the encoder makes a copy, piece by piece.
+    """
+    #: Evidence that was encoded, by the identity of the attributes that all items of a kind share.
+    encoded: dict[int, tuple[dict[str, Any], bytes]] = {}
+
+    def _encode_span(sdk_span: Any) -> Any:
+        attributes = sdk_span._attributes
         marks = attributes.marks if type(attributes) is RedactingAttributes else None
-        if not marks:
-            return original(attributes)
+        if not marks or type(sdk_span) is not ReadableSpan or not making.READABLE_IS_KNOWN:
+            return original(sdk_span)
+        bare: Any = making.readable(sdk_span)
         known = encoded.get(id(marks))
         if known is None or known[0] is not marks:
             if len(encoded) >= _MAX_ENCODED:
                 encoded.clear()
-            known = encoded[id(marks)] = (marks, original(marks))
-        return original(attributes._dict) + known[1]
+            bare._attributes = marks
+            marked = original(bare)
+            known = encoded[id(marks)] = (
+                marks, type(marked)(attributes=marked.attributes).SerializeToString()
+            )  # fmt: skip
+        bare._attributes = attributes._dict
+        made = original(bare)
+        made.dropped_attributes_count = attributes.dropped
+        made.MergeFromString(known[1])
+        return made
 
-    return _encode_attributes
+    return _encode_span
 
 
 def _span_behind_wall(holding: gate.Gate, item: Any) -> ReadableSpan:

@@ -2,7 +2,7 @@
 
 ``openai`` and others write whole requests at debug level, and the SDK logs values it cannot encode.
 Where a call may be under ZDR, their debug records are dropped, and of the others only what is a constant
-of the logging code stays: no arguments, no exception text, no extras.
+of the logging code stays: no arguments, no message of an exception, no extras. Of an exception its frames.
 """
 
 from __future__ import annotations
@@ -25,14 +25,19 @@ SOURCES = frozenset(
     )
 )  # fmt: skip
 
-#: Of these, the ones that only speak of how the process is set up, before there is any content in it.
-CONFIGURATION = (
+#: Of these, the ones that only speak of how the process is set up, before there is any content in it, and those of
+#: servers: what they log is the application's own.
+UNFILTERED = (
+    "aiohttp.access.",
+    "aiohttp.server.",
+    "aiohttp.web.",
     "opentelemetry.configuration.",
     "opentelemetry.instrumentation.auto_instrumentation.",
     "opentelemetry.instrumentation.distro.",
     "opentelemetry.instrumentation.instrumentor.",
     "opentelemetry.sdk._configuration.",
     "opentelemetry.util._providers.",
+    "websockets.server.",
 )
 #: Our own loggers: they name workspaces, keys and classes, never a value.
 _OWN = "otel_zdr"
@@ -67,7 +72,7 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     if (
         gate.current is not None
         and name.partition(".")[0] in SOURCES
-        and not f"{name}.".startswith(CONFIGURATION)
+        and not f"{name}.".startswith(UNFILTERED)
     ):
         try:
             if gate.current.closed or not content_allowed():
@@ -103,9 +108,11 @@ def _without_data(record: logging.LogRecord) -> logging.LogRecord:
     if record.args and message is not WITHHELD:
         message = f"{message} ({ARGUMENTS_WITHHELD})"
     error = record.exc_info[1] if record.exc_info else None
+    trace = None
     if error is not None:
         message = f"{message} ({frames.exception_type(error)})"
-    kept.update(msg=message, args=(), exc_info=None, exc_text=None, stack_info=None)
+        trace = frames.describe(error)[1]  # where it happened; handlers print what stands here as it is
+    kept.update(msg=message, args=(), exc_info=None, exc_text=trace, stack_info=None)
     return logging.makeLogRecord(kept)
 
 

@@ -36,6 +36,10 @@ _DROPPED = 2
 
 _MAX_ANNOUNCED = 256
 _announced: set[int] = set()
+#: Instruments that were said to lose an attribute, and how often each is looked at until one is found.
+_merging: set[int] = set()
+_LOOKS = "_otel_zdr_looks"
+_MAX_LOOKS = 16
 _storages: weakref.WeakSet[Any] = weakref.WeakSet()
 #: The evidence's own instruments: an application that writes under their names is held to their vocabularies.
 _OWN = frozenset((shapes.REMOVED_VALUES, shapes.FAILSAFE_ITEMS, shapes.POLICY_CHANGES))
@@ -126,6 +130,25 @@ def _announce(name: str) -> None:
     )
 
 
+def _announce_merging(redactor: Any, instrument: Any, attributes: Any, clean: Mapping[str, object]) -> None:
+    """Say once that series of an instrument merge, because they differ in what nobody knows the key of."""
+    looks = instrument.__dict__.get(_LOOKS, 0)
+    if looks >= _MAX_LOOKS:
+        return
+    instrument.__dict__[_LOOKS] = looks + 1
+    if all(key in clean or redactor.knows_key(key) for key in list(attributes)):
+        return
+    instrument.__dict__[_LOOKS] = _MAX_LOOKS
+    name = instrument.name
+    if hash(name) in _merging or len(_merging) >= _MAX_ANNOUNCED:
+        return
+    _merging.add(hash(name))
+    say(
+        f"measurements of the instrument {name!r} lose an attribute under ZDR whose key nobody knows: series that "
+        "differ only there become one; list the key in OTEL_ZDR_KEEP_KEYS to keep it"
+    )
+
+
 def _clean(holding: gate.Gate, measurement: Any) -> None:
     attributes = measurement.attributes
     instrument = measurement.instrument
@@ -157,6 +180,8 @@ def _clean(holding: gate.Gate, measurement: Any) -> None:
         return
     redactor = holding.redactor_for(workspaces)
     clean = redactor.measurement_attributes(attributes, removed, instrument.name) if attributes else None
+    if removed and clean is not None:
+        _announce_merging(redactor, instrument, attributes, clean)
     if stamp is not None:
         clean = clean or {}
         clean.update(holding.redactor.attributes({holding.stamp_key: stamp}, {}))
@@ -424,6 +449,7 @@ def _clean_points(holding: gate.Gate, metric: Any, facts: shared.ResourceFacts) 
 def forget() -> None:
     """Let unknown instruments be announced again (between tests)."""
     _announced.clear()
+    _merging.clear()
 
 
 patches.loaded(__name__)

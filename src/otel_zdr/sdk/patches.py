@@ -70,7 +70,7 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
         "otel_zdr.sdk.encoder",
         [
             (f"{_PROTOBUF}.trace_encoder", None, "_encode_resource_spans", "patched_encode_spans"),
-            (f"{_PROTOBUF}.trace_encoder", None, "_encode_attributes", "patched_encode_attributes"),
+            (f"{_PROTOBUF}.trace_encoder", None, "_encode_span", "patched_encode_span"),
         ],
     ),
     f"{_PROTOBUF}._log_encoder": (
@@ -96,7 +96,7 @@ _TARGETS: dict[str, tuple[str, list[tuple[str, str | None, str, str]]]] = {
 }
 
 #: What only saves time: where an SDK has no such function, nothing passes by the gate.
-_MAY_BE_MISSING = frozenset(("patched_encode_attributes",))
+_MAY_BE_MISSING = frozenset(("patched_encode_span",))
 
 _MARK = "_otel_zdr_gate"
 _MAX_WRAPPERS = 32

@@ -64,6 +64,14 @@ def facts_of(gate: Gate, resource: Resource) -> ResourceFacts:
 class CleanResource(Resource):
     """A resource that the gate made."""
 
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        # The SDK's writes all attributes as JSON, and exporters ask for every item.
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
 
 def clean_resource(gate: Gate, resource: Resource | None) -> CleanResource:
     """A resource with metadata only; an empty one if cleaning fails."""

@@ -216,8 +216,29 @@ class RedactingAttributes(BoundedAttributes):
             set_value(stored, key, clean)
 
     def _set_items(self, attributes: Mapping[str, Any]) -> None:
-        for key, value in dict(attributes).items():
-            self[key] = value
+        values = dict(attributes)
+        state = self.state
+        if state is None or not self._takes_at_once(state, values):
+            for key, value in values.items():
+                self[key] = value
+            return
+        clean: dict[str, Any] = state.redactor.attributes(values, state.removed, state.server)
+        with self._lock:
+            for key, value in clean.items():
+                set_value(self._dict, key, value)
+
+    def _takes_at_once(self, state: ItemState, values: dict[str, Any]) -> bool:
+        """Whether nothing of these values needs more than being cleaned: new ones that fit, and decide nothing."""
+        return (
+            state.short_way is not None
+            and self.shadow is None
+            and not self._immutable
+            and self.max_value_len is None
+            and (self.maxlen is None or len(self._dict) + len(values) <= self.maxlen)
+            and {type(key) for key in values} == {str}
+            and self._dict.keys().isdisjoint(values)
+            and state.watched.isdisjoint(values)
+        )
 
     # What reads sees the values and the marks.
 

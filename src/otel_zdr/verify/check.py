@@ -316,7 +316,7 @@ def _in_otlp(path: Path, search: Search) -> set[int]:
 
 
 def _judge(report: Report, real: _Run, control: _Run) -> None:
-    from otel_zdr.verify.check_bypasses import OUTSIDE
+    from otel_zdr.verify.check_bypasses import OUTSIDE, UPLOADS
 
     facts = real.facts
     gate = facts.get("gate") or {}
@@ -334,7 +334,7 @@ def _judge(report: Report, real: _Run, control: _Run) -> None:
             report.bypasses.append(f"{upload['module']}{why} sends {upload['sends']} round the SDK")
         else:
             report.notes.append(
-                f"{upload['module']} is installed, not loaded: it would send {upload['sends']}"
+                f"{upload['module']} is installed, not loaded or switched off: it would send {upload['sends']}"
             )
     if real.hook_leaked:
         report.bypasses.append("the completion hook gets content of a workspace under ZDR")
@@ -356,7 +356,8 @@ def _judge(report: Report, real: _Run, control: _Run) -> None:
         report.notes.append("the pipeline that this environment configures exports nothing")
     for problem in dict.fromkeys([*facts["problems"], *control.facts["problems"]]):
         report.notes.append(f"not tried, {problem}")
-    report.outside = [*_here(facts.get("pipeline") or {}), *OUTSIDE]
+    seen = f"{len(UPLOADS)} libraries are known by the name of their module, and only those loaded here count"
+    report.outside = [*_here(facts.get("pipeline") or {}), *OUTSIDE, f"of vendors' own uploads, {seen}"]
 
 
 def _here(pipeline: Mapping[str, Any]) -> list[str]:

@@ -4,27 +4,73 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from typing import Any
 
-#: module → (variables that switch its own upload on, what it sends by a way of its own)
-_UPLOADS: dict[str, tuple[tuple[str, ...], str]] = {
-    "ddtrace": (("DD_LLMOBS_ENABLED",), "its own traces and LLM observability"),
-    "newrelic": (("NEW_RELIC_LICENSE_KEY", "NEW_RELIC_CONFIG_FILE"), "its own traces and AI monitoring"),
-    "sentry_sdk": (("SENTRY_DSN",), "errors with local variables, and traces"),
-    "elasticapm": (("ELASTIC_APM_SERVER_URL", "ELASTIC_APM_SECRET_TOKEN"), "its own traces and errors"),
-    "langsmith": (("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2"), "runs with content"),
-    "weave": ((), "calls with content"),
-    "braintrust": ((), "logs with content"),
-    "opik": ((), "traces with content"),
-    "mlflow": (("MLFLOW_TRACKING_URI",), "traces with content"),
-    "rollbar": ((), "errors with local variables"),
-    "bugsnag": ((), "errors with local variables"),
-    "honeybadger": (("HONEYBADGER_API_KEY",), "errors with local variables"),
-    "appsignal": (("APPSIGNAL_PUSH_API_KEY",), "errors and samples of requests"),
-    "scout_apm": (("SCOUT_KEY",), "its own traces"),
-    "instana": (("INSTANA_AGENT_KEY",), "its own traces"),
-    "helicone_async": ((), "calls with content"),
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A library's own way out, past the OpenTelemetry SDK.
+
+    Attributes:
+        sends: what it sends that way.
+        on: variables that switch it on, loaded or not.
+        off: a variable that switches it off.
+    """
+
+    sends: str
+    on: tuple[str, ...] = ()
+    off: str = ""
+
+
+#: By module: dotted where only a part of a library sends, or where the first name is a common word.
+UPLOADS: dict[str, Upload] = {
+    # Their spans go through the SDK; this does not.
+    "langfuse": Upload(
+        "scores with comments, dataset items and prompts (its spans and media are decided by the gate)",
+        ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"),
+    ),
+    "traceloop.sdk": Upload("annotations, datasets, inputs of evaluators and guardrails"),
+    "livekit.agents": Upload("recordings, transcripts and chat history of sessions, to LiveKit Cloud"),
+    "phoenix.client": Upload("datasets, annotations and prompts"),
+    # LLM observability.
+    "agents.tracing": Upload(
+        "runs with prompts, answers and audio, to OpenAI", off="OPENAI_AGENTS_DISABLE_TRACING"
+    ),
+    "langsmith": Upload(
+        "runs with content", ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2")
+    ),
+    "weave": Upload("calls with content", off="WEAVE_DISABLED"),
+    "braintrust": Upload("logs with content"),
+    "opik": Upload("traces with content"),
+    "mlflow": Upload("traces with content", ("MLFLOW_TRACKING_URI",)),
+    "comet_llm": Upload("prompts and answers"),
+    "deepeval": Upload("traces and test cases with content"),
+    "galileo": Upload("traces with content"),
+    "helicone_async": Upload("calls with content"),
+    "humanloop": Upload("logs with content"),
+    "literalai": Upload("threads with content"),
+    "lunary": Upload("runs with content"),
+    "posthog": Upload("events; with posthog.ai prompts and answers"),
+    "promptlayer": Upload("requests with content"),
+    # Traces and errors.
+    "ddtrace": Upload("its own traces and LLM observability", ("DD_LLMOBS_ENABLED",)),
+    "newrelic": Upload(
+        "its own traces and AI monitoring", ("NEW_RELIC_LICENSE_KEY", "NEW_RELIC_CONFIG_FILE")
+    ),
+    "sentry_sdk": Upload("errors with local variables, and traces", ("SENTRY_DSN",)),
+    "elasticapm": Upload("its own traces and errors", ("ELASTIC_APM_SERVER_URL", "ELASTIC_APM_SECRET_TOKEN")),
+    "aws_xray_sdk": Upload("its own traces with exceptions"),
+    "instana": Upload("its own traces", ("INSTANA_AGENT_KEY",)),
+    "scout_apm": Upload("its own traces", ("SCOUT_KEY",)),
+    "appsignal": Upload("errors and samples of requests", ("APPSIGNAL_PUSH_API_KEY",)),
+    "rollbar": Upload("errors with local variables"),
+    "bugsnag": Upload("errors with local variables"),
+    "honeybadger": Upload("errors with local variables", ("HONEYBADGER_API_KEY",)),
+    "raygun4py": Upload("errors with local variables"),
+    "pybrake": Upload("errors with their messages"),
 }
 _OFF = frozenset({"", "0", "false", "no", "off", "none"})
 
@@ -46,24 +92,39 @@ OUTSIDE: tuple[str, ...] = (
 def uploads() -> list[dict[str, Any]]:
     """Vendors' own uploads of this process: each with `module`, `sends` and whether it is `active`.
 
-    One is active where its module is loaded or a variable that switches it on is set; else it is only
-    installed.
+    One is active where its module is loaded or a variable that switches it on is set, and none that switches
+    it off; else it is only installed.
     """
     found = []
-    for module, (variables, sends) in _UPLOADS.items():
+    for module, upload in UPLOADS.items():
         if not _is_installed(module):
             continue
-        switched = [name for name in variables if os.environ.get(name, "").strip().lower() not in _OFF]
-        active = module in sys.modules or bool(switched)
-        found.append({"module": module, "sends": sends, "active": active, "variables": switched})
+        switched = [name for name in upload.on if _is_set(name)]
+        off = bool(upload.off) and _is_set(upload.off)
+        active = not off and (module in sys.modules or bool(switched))
+        found.append({"module": module, "sends": upload.sends, "active": active, "variables": switched})
     return found
 
 
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").strip().lower() not in _OFF
+
+
 def _is_installed(module: str) -> bool:
+    """Whether a module could be imported. None is: that alone may start an upload."""
+    if module in sys.modules:
+        return True
+    first, *parts = module.split(".")
     try:
-        return find_spec(module.partition(".")[0]) is not None
-    except (ImportError, ValueError):
-        return module in sys.modules
+        spec = find_spec(first)
+        name = first
+        for part in parts:
+            name = f"{name}.{part}"
+            places = spec.submodule_search_locations if spec is not None else None
+            spec = PathFinder.find_spec(name, list(places)) if places else None
+    except (ImportError, ValueError, AttributeError):
+        return False
+    return spec is not None
 
 
 def gate_state() -> dict[str, Any]:

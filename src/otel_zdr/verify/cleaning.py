@@ -2,7 +2,8 @@
 
 A cleaned document is built anew from the fields that OTLP defines; nothing is copied that was not
 looked at. What was removed is told place by place, so that ``otel-zdr scan`` can say which keys would
-not have survived. A file cannot prove anything: names, templates and frames of items that carry the
+not have survived; so is what was not understood, whoever it belongs to, since a tenant's name may stand
+in it. A file cannot prove anything: names, templates and frames of items that carry the
 SDK's mark (``zdr.redacted``) stay only with `trust_marks`, for anyone can write an attribute.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from otel_zdr.redaction.frames import LINE
 from otel_zdr.settings import Settings
 from otel_zdr.verify import otlp_fields as fields
 from otel_zdr.verify.otlp import METRIC_KINDS
+from otel_zdr.verify.otlp_unread import LEVELS, Unread, unread
 from otel_zdr.workspaces import NOBODY, UNIDENTIFIED, identify
 
 _EVIDENCE = frozenset(
@@ -61,6 +63,17 @@ class Removal:
     span_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """One place that no reader looks at. `removed`: redaction leaves it out, as the item is under ZDR."""
+
+    signal: str  # "" where it stands beside the signals
+    unread: Unread
+    removed: bool = True
+    trace_id: str = ""
+    span_id: str = ""
+
+
 Report = Callable[[Removal], None]
 
 
@@ -68,11 +81,18 @@ class Cleaner:
     """Cleans export requests under one policy. Not thread-safe; one a file or one a run.
 
     `settings` decide who is under ZDR and what else is kept, as they do in a process. `report` is
-    called for each value that is removed. `trust_marks`: see the module.
+    called for each value that is removed, `report_unread` for each that was not understood, `tick` with
+    the number of items so far. `trust_marks`: see the module.
     """
 
     def __init__(
-        self, settings: Settings, *, trust_marks: bool = False, report: Report | None = None
+        self,
+        settings: Settings,
+        *,
+        trust_marks: bool = False,
+        report: Report | None = None,
+        report_unread: Callable[[NotUnderstood], None] | None = None,
+        tick: Callable[[int], None] | None = None,
     ) -> None:
         self._policy = Policy.from_settings(settings)
         self._keys = settings.workspace_keys
@@ -82,13 +102,19 @@ class Cleaner:
         self._counts = settings.evidence == "counts"
         self._trust = trust_marks
         self._report = report
+        self._report_unread = report_unread
+        self._tick = tick
         self.items = 0
         self.redacted = 0
         self.removed: dict[str, int] = {}
+        self.not_understood = 0
 
     def clean(self, document: fields.Document) -> fields.Document:
         """A new export request in which nothing of a workspace under ZDR is content."""
         cleaned: fields.Document = {}
+        beside = self.count_unread("", unread("request", document))
+        if beside:
+            self.count({"free_text": beside})
         for signal, name in fields.SIGNALS.items():
             groups = fields.get(document, name)
             if isinstance(groups, list):
@@ -96,6 +122,30 @@ class Cleaner:
                     _Group(self, signal, group).cleaned() for group in groups if isinstance(group, dict)
                 ]
         return cleaned
+
+    def count_unread(
+        self,
+        signal: str,
+        found: Iterable[Unread],
+        *,
+        removed: bool = True,
+        trace_id: str = "",
+        span_id: str = "",
+    ) -> int:
+        """Tell what was not understood, and count what of it is removed."""
+        count = 0
+        for each in found:
+            count += 1
+            if self._report_unread is not None:
+                self._report_unread(NotUnderstood(signal, each, removed, trace_id, span_id))
+        if count and removed:
+            self.not_understood += count
+        return count
+
+    def next_item(self) -> None:
+        self.items += 1
+        if self._tick is not None:
+            self._tick(self.items)
 
     def redactor(self, workspaces: frozenset[str]) -> Redactor:
         keys = frozenset(self._policy.keep_keys_of(workspaces)) | self._kept_keys
@@ -119,6 +169,15 @@ class Cleaner:
             return True
         # The resource identifies by itself only while no other workspace is seen beside it.
         return not (workspaces - {UNIDENTIFIED}) and not alone and policy.decide(())
+
+    def is_hidden(self, found: Iterable[Unread]) -> bool:
+        """Whether attributes are among what was not understood, and with them whose the item is."""
+        return not self.nobody and any(each.in_attributes for each in found)
+
+    @property
+    def nobody(self) -> bool:
+        """Whether nobody can be under ZDR."""
+        return self._policy.nothing
 
     @property
     def trusts(self) -> bool:
@@ -159,6 +218,13 @@ class _Item:
         for content_class in counts:
             cleaner.tell(Removal(self.group.signal, place, key, content_class, self.trace_id, self.span_id))
 
+    def leave_out(self, found: Iterable[Unread]) -> None:
+        """Count what of a message was not understood: it is not copied."""
+        cleaner = self.group.cleaner
+        count = cleaner.count_unread(self.group.signal, found, trace_id=self.trace_id, span_id=self.span_id)
+        if count:
+            self.removed["free_text"] = self.removed.get("free_text", 0) + count
+
     def drop(self, place: str, content_class: str = "free_text") -> None:
         self.tell(place, "", {content_class: 1})
 
@@ -172,8 +238,10 @@ class _Item:
                     clean[key] = kept
                     continue
             if key in _EVIDENCE:
-                kept = _evidence(value) if self.marked else None
-                if kept is not None:
+                kept = _evidence(value)
+                if kept is None:
+                    self.tell(place, key, {"free_text": 1})
+                elif self.marked:
                     clean[key] = kept
                 continue
             counts: dict[str, int] = {}
@@ -231,20 +299,19 @@ class _Group:
         for key, value in read.repeated:
             if key in cleaner._keys:
                 self.named |= identify(value)
-        self.forced = not _is_explicit_false(read.get(_FORCING_KEY))
+        self.forced = not _is_explicit_false(read.get(_FORCING_KEY)) or self._hides_whose_it_is()
         self.any_under_zdr = self.forced or cleaner.is_under_zdr(NOBODY, self.named, True)
         self.any_marked = False
         self.parents = self._parents() if signal == "traces" else {}
         self.alone = self._is_alone()
 
     def cleaned(self) -> fields.Document:
-        names = {"traces": "scopeSpans", "logs": "scopeLogs", "metrics": "scopeMetrics"}
-        scopes = [self._scope(scope) for scope in fields.dicts(fields.get(self.node, names[self.signal]))]
+        scopes_name, items_name, _ = LEVELS[self.signal]
+        scopes = [self._scope(scope) for scope in fields.dicts(fields.get(self.node, scopes_name))]
         self.any_under_zdr = self.any_under_zdr or any(under for _, _, under, _ in scopes)
         if not self.any_under_zdr:
             return self.node  # what is not under ZDR passes as it is
         self.any_marked = any(marked for _, _, _, marked in scopes)
-        item_names = {"traces": "spans", "logs": "logRecords", "metrics": "metrics"}
         cleaned: fields.Document = {}
         shared = _Item(self, self.cleaner.redactor(self.named), {}, self.any_marked and self.cleaner.trusts)
         cleaned["resource"] = {
@@ -252,9 +319,10 @@ class _Group:
                 shared.attributes("resource attribute", fields.get(self.resource, "attributes"))
             )
         }
+        shared.leave_out(unread("resource group", self.node))
         _put(cleaned, "schemaUrl", self._schema(shared, self.node, True))
-        cleaned[names[self.signal]] = [
-            {**self._shared_scope(scope, under, marked), item_names[self.signal]: items}
+        cleaned[scopes_name] = [
+            {**self._shared_scope(scope, under, marked), items_name: items}
             for scope, items, under, marked in scopes
         ]
         self.cleaner.count(shared.removed)
@@ -263,18 +331,21 @@ class _Group:
     def _scope(self, scope: fields.Document) -> tuple[fields.Document, list[fields.Document], bool, bool]:
         items: list[fields.Document] = []
         any_under = any_marked = False
-        names = {"traces": "spans", "logs": "logRecords", "metrics": "metrics"}
-        for node in fields.dicts(fields.get(scope, names[self.signal])):
+        _, items_name, kind = LEVELS[self.signal]
+        for node in fields.dicts(fields.get(scope, items_name)):
+            self.cleaner.next_item()
+            odd = list(unread(kind, node))
+            hidden = self.cleaner.is_hidden(odd)
             if self.signal == "metrics":
-                kept, under = self._metric(node)
+                kept, under = self._metric(node, odd, hidden)
                 any_under = any_under or under
                 if kept is not None:
                     items.append(kept)
                 continue
-            self.cleaner.items += 1
             attributes = fields.decode_attributes(fields.get(node, "attributes"))
             workspaces = self._workspaces(attributes) | self._inherited(node)
-            if not (self.forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
+            forced = self.forced or hidden
+            if not (forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
                 items.append(node)
                 continue
             any_under = True
@@ -286,6 +357,7 @@ class _Group:
                 node,
                 carries and self.cleaner.trusts,
             )
+            item.leave_out(odd)
             items.append(_span(item, node) if self.signal == "traces" else _log(item, node))
         return scope, items, any_under, any_marked
 
@@ -293,10 +365,14 @@ class _Group:
         node = fields.get(scope, "scope")
         item = _Item(self, self.cleaner.redactor(self.named), {}, marked and self.cleaner.trusts)
         cleaned: fields.Document = {}
-        if not (under or (self.signal == "metrics" and self.any_under_zdr)):
+        # What stands beside the items is left out in any case: this is made anew.
+        whole = under or (self.signal == "metrics" and self.any_under_zdr)
+        item.leave_out(each for each in unread("scope group", scope) if whole or each.place == "scope group")
+        if not whole:
             if node is not None:
                 cleaned["scope"] = node
             _put(cleaned, "schemaUrl", self._schema(item, scope, False))
+            self.cleaner.count(item.removed)
             return cleaned
         name = fields.as_text(fields.get(node, "name"))
         version = fields.as_text(fields.get(node, "version"))
@@ -324,6 +400,17 @@ class _Group:
 
     # --- who an item is for
 
+    def _hides_whose_it_is(self) -> bool:
+        """Whether what is not understood may name a workspace: the strictest holds, then."""
+        scopes = fields.dicts(fields.get(self.node, LEVELS[self.signal][0]))
+        found = [*unread("resource group", self.node)]
+        for scope in scopes:
+            found += unread("scope group", scope)
+        # A field that OTLP has not names nobody; a list of items that is none may hold anybody's.
+        return self.cleaner.is_hidden(found) or (
+            not self.cleaner.nobody and any(each.expected and each.place.endswith(" group") for each in found)
+        )
+
     def _workspaces(self, attributes: fields.Attributes) -> frozenset[str]:
         found = self.cleaner.named(attributes)
         for key, value in attributes.repeated:
@@ -332,9 +419,8 @@ class _Group:
         return found
 
     def _nodes(self) -> Iterator[fields.Document]:
-        names = {"traces": ("scopeSpans", "spans"), "logs": ("scopeLogs", "logRecords")}
-        if self.signal in names:
-            scopes, items = names[self.signal]
+        if self.signal != "metrics":
+            scopes, items, _ = LEVELS[self.signal]
             for scope in fields.dicts(fields.get(self.node, scopes)):
                 yield from fields.dicts(fields.get(scope, items))
 
@@ -366,21 +452,28 @@ class _Group:
 
     # --- metrics
 
-    def _metric(self, node: fields.Document) -> tuple[fields.Document | None, bool]:
-        self.cleaner.items += 1
+    def _metric(
+        self, node: fields.Document, odd: list[Unread], hidden: bool
+    ) -> tuple[fields.Document | None, bool]:
         name = fields.as_text(fields.get(node, "name"))
-        data_name = next((kind for kind in METRIC_KINDS if isinstance(fields.get(node, kind), dict)), None)
-        if data_name is None:
-            return None, self.any_under_zdr
+        data_name = next((kind for kind in METRIC_KINDS if isinstance(fields.get(node, kind), dict)), "")
         data = fields.get(node, data_name)
         kept: list[fields.Document] = []
-        under = False
+        under = hidden
         item = _Item(self, self.cleaner.redactor(self.named), {}, False)
         dropped = 0
-        for point in fields.dicts(fields.get(data, "dataPoints")):
+        points = list(fields.dicts(fields.get(data, "dataPoints")))
+        if not points and self.any_under_zdr:
+            under = True
+            if name and not (item.redactor.knows_instrument(name) or name.startswith("zdr.")):
+                item.drop("instrument name")
+            if fields.as_text(fields.get(node, "description")):
+                item.drop("description")
+        for point in points:
             attributes = fields.decode_attributes(fields.get(point, "attributes"))
             workspaces = self._workspaces(attributes)
-            if not (self.forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
+            forced = self.forced or hidden
+            if not (forced or self.cleaner.is_under_zdr(workspaces, self.named, self.alone)):
                 kept.append(point)
                 continue
             under = True
@@ -391,6 +484,8 @@ class _Group:
             kept.append(_point(item, name, point, attributes))
         if dropped:
             item.drop("measurements of an unknown instrument")
+        if under or self.any_under_zdr:
+            item.leave_out(odd)
         if under:
             self.cleaner.redacted += 1
         if not kept:

@@ -18,7 +18,7 @@ what cannot be read at all raises :class:`OtlpError`, whose text names the file,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from otel_zdr.verify.otlp_fields import (
     read_status,
 )
 from otel_zdr.verify.otlp_files import OtlpError, encode_protobuf, read_documents
+from otel_zdr.verify.otlp_unread import Unread, document_unread
 
 __all__ = [
     "Attributes",
@@ -169,13 +170,19 @@ class Metric:
 Item = Span | LogRecord | Metric
 
 
-def read_items(path: str | Path, *, signal: str | None = None) -> Iterator[Item]:
+def read_items(
+    path: str | Path, *, signal: str | None = None, report_unread: Callable[[Unread], None] | None = None
+) -> Iterator[Item]:
     """The items of a file, one after the other.
 
     `signal` ("traces", "logs", "metrics") overrides the guess that protobuf needs, whose three
-    requests look alike on the outside. Raises :class:`OtlpError`, also in the middle of a file.
+    requests look alike on the outside. `report_unread` is told what no item shows, since it was not
+    understood. Raises :class:`OtlpError`, also in the middle of a file.
     """
     for document in read_documents(path, signal=signal):
+        if report_unread is not None:
+            for each in document_unread(document):
+                report_unread(each)
         yield from document_items(document)
 
 

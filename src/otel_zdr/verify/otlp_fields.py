@@ -39,12 +39,27 @@ class Attributes(dict[str, object]):
         yield from self.repeated
 
 
+class Overfull(dict[str, Any]):
+    """An object of a file that holds more than a dict can: `beside` it stand further names and values.
+
+    They are the earlier values of a name that is given twice, what a request holds besides its signals,
+    and fields of protobuf (``#`` and their number) that no schema names. Whoever copies or writes the
+    object leaves them out.
+    """
+
+    __slots__ = ("beside",)
+
+    def __init__(self, content: Document, beside: list[tuple[str, object]]) -> None:
+        super().__init__(content)
+        self.beside = beside
+
+
 def decode_value(value: object, depth: int = 0) -> object:
     """An OTLP ``AnyValue`` in JSON as str, bool, int, float, bytes, list, dict or None."""
     if not isinstance(value, dict) or depth > MAX_DEPTH:
         return None
     for name, content in value.items():
-        kind = _VALUE_FIELDS.get(name) if isinstance(name, str) else None
+        kind = VALUE_FIELDS.get(name) if isinstance(name, str) else None
         if kind is None or content is None:
             continue
         if kind == "string":
@@ -104,7 +119,7 @@ def encode_attributes(attributes: dict[str, object]) -> list[dict[str, Any]]:
 
 # --- fields of unknown type ---------------------------------------------------------------------
 
-_VALUE_FIELDS = {
+VALUE_FIELDS = {
     "stringValue": "string",
     "string_value": "string",
     "boolValue": "bool",
@@ -186,8 +201,11 @@ def _bytes(value: object) -> bytes | None:
     if not isinstance(value, str):
         return None
     try:
+        # Strictly: else what is no base64 would be taken for other bytes, and a search would miss it.
         return base64.b64decode(
-            value + "=" * (-len(value) % 4), altchars=b"-_" if "-" in value or "_" in value else None
+            value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4),
+            altchars=b"-_" if "-" in value or "_" in value else None,
+            validate=True,
         )
     except (binascii.Error, ValueError):
         return value.encode("utf-8", "replace")  # not base64: keep what stands there for a search

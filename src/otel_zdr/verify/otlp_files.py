@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otel_zdr.verify.otlp_fields import SIGNALS, Document, base64_to_hex, get
+from otel_zdr.verify.otlp_fields import SIGNALS, Document, Overfull, base64_to_hex, get
+from otel_zdr.verify.otlp_wire import guess_signal, is_request, outside, split_fixed, split_varint
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 MAX_EXPANSION = 4 * 1024**3
 """Bytes that a gzip file may expand to."""
 
+MAX_DOCUMENT = 512 * 1024**2
+"""Bytes that are held at once: one JSON document, or all requests of a protobuf file."""
+
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_EXPECTED = (
+    "expected are export requests as an OTLP exporter or the Collector's file exporter writes them: JSON, "
+    "JSON lines or protobuf, plain or gzip"
+)
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class OtlpError(ValueError):
@@ -31,14 +40,12 @@ def read_documents(path: str | Path, *, signal: str | None = None) -> Iterator[D
     """The export requests of a file as OTLP/JSON dicts. Raises :class:`OtlpError`."""
     try:
         with open_stored(path) as stream:
-            head = stream.peek(512)[:512]
-            if is_json(head):
+            if _begins_as_json(stream):
                 yield from _json_documents(stream, path)
             else:
-                yield from _protobuf_documents(stream.read(), path, signal)
+                yield from _protobuf_documents(_whole(stream, path), path, signal)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise OtlpError(f"{path}: cannot be read ({reason})") from None
+        raise _unreadable(path, error) from None
 
 
 def open_stored(path: str | Path) -> io.BufferedReader:
@@ -46,10 +53,10 @@ def open_stored(path: str | Path) -> io.BufferedReader:
     buffered = open(path, "rb")  # noqa: SIM115 (the caller closes what is returned)
     magic = buffered.peek(4)[:4]
     if magic[:2] == b"\x1f\x8b":
-        return io.BufferedReader(_Bounded(gzip.GzipFile(fileobj=buffered), buffered))
+        return io.BufferedReader(_Bounded(gzip.GzipFile(fileobj=buffered), buffered, path), 1024 * 1024)
     if magic == b"\x28\xb5\x2f\xfd":
         buffered.close()
-        raise OtlpError(f"{path}: is compressed with zstd; decompress it first")
+        raise OtlpError(f"{path}: is compressed with zstd, which is not read here; unpack it first (zstd -d)")
     return buffered
 
 
@@ -57,15 +64,14 @@ def stored_format(path: str | Path) -> str:
     """The form of a file: json, protobuf, protobuf-delimited or protobuf-fixed. Raises :class:`OtlpError`."""
     try:
         with open_stored(path) as stream:
-            if is_json(stream.peek(512)[:512]):
+            if _begins_as_json(stream):
                 return "json"
-            content = stream.read()
+            content = _whole(stream, path)
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise OtlpError(f"{path}: cannot be read ({reason})") from None
-    if _is_request(content):
+        raise _unreadable(path, error) from None
+    if is_request(content):
         return "protobuf"
-    return "protobuf-fixed" if _split_fixed(content) is not None else "protobuf-delimited"
+    return "protobuf-fixed" if split_fixed(content) is not None else "protobuf-delimited"
 
 
 def is_json(head: bytes) -> bool:
@@ -78,20 +84,58 @@ def is_json(head: bytes) -> bool:
 def encode_protobuf(document: Document) -> bytes:
     """An export request in JSON as protobuf; unknown fields are left out.
 
-    Raises :class:`OtlpError` if it holds more than one signal, which no protobuf request can.
+    Raises :class:`OtlpError` if it holds more than one signal, which no protobuf request can; its text
+    names no file, since the document may be of none.
     """
     from google.protobuf import json_format
 
     signals = [signal for signal, name in SIGNALS.items() if name in document]
-    if len(signals) != 1:
-        raise OtlpError("a protobuf request holds exactly one of traces, logs and metrics")
+    if not signals:
+        return b""  # a request without items
+    if len(signals) > 1:
+        raise OtlpError(
+            f"holds {' and '.join(signals)} in one request, of which protobuf holds one; choose --format json"
+        )
     message = _request(signals[0])
     try:
         json_format.ParseDict(_map_ids(document, _hex_to_base64), message, ignore_unknown_fields=True)
     except (json_format.ParseError, ValueError, TypeError) as error:
-        raise OtlpError(f"cannot be written as protobuf ({type(error).__name__})") from None
+        raise OtlpError(
+            f"holds what cannot be written as protobuf ({type(error).__name__}); choose --format json"
+        ) from None
     encoded: bytes = message.SerializeToString()
     return encoded
+
+
+def _begins_as_json(stream: io.BufferedReader) -> bool:
+    return is_json(stream.peek(512)[:512])
+
+
+def _whole(stream: io.BufferedReader, path: str | Path) -> bytes:
+    content = stream.read(MAX_DOCUMENT + 1)
+    if len(content) > MAX_DOCUMENT:
+        raise OtlpError(
+            f"{path}: is no JSON and longer than {_size(MAX_DOCUMENT)}, more than is read of a protobuf file; "
+            "split it into files of fewer requests"
+        )
+    return content
+
+
+def _unreadable(path: str | Path, error: Exception) -> OtlpError:
+    if isinstance(error, EOFError):
+        reason = "the compressed file ends too early; copy it again"
+    elif isinstance(error, (zlib.error, gzip.BadGzipFile)):
+        reason = "the compressed file is damaged; copy it again"
+    else:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+    return OtlpError(f"{path}: cannot be read ({reason})")
+
+
+def _size(count: int) -> str:
+    for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        if count >= factor:
+            return f"{count // factor} {unit}"
+    return f"{count} bytes"
 
 
 # --- JSON ---------------------------------------------------------------------------------------
@@ -99,65 +143,128 @@ def encode_protobuf(document: Document) -> bytes:
 
 def _json_documents(stream: io.BufferedReader, path: str | Path) -> Iterator[Document]:
     """Documents one after the other; a document may span lines, a line may hold several."""
-    decoder = json.JSONDecoder()
-    pending = ""
-    found = False
-    for line in stream:
-        text = line.decode("utf-8", "replace")
-        pending = pending + text if pending else text.removeprefix("\ufeff")
-        # Only a line that ends an object or array can complete a document: no need to try others.
-        if pending[:1] in "[{ \t\r\n" and not text.rstrip().endswith(("}", "]")):
+    decoder = json.JSONDecoder(object_pairs_hook=_node)
+    for number, text in _lines(stream, path):
+        decoded = _Decoded(decoder, text, number, path)
+        for document in decoded.documents:
+            yield from _unwrap(document, path, decoded.line)
+        if not decoded.broken:
             continue
-        documents, pending = _decode_all(decoder, pending, path)
-        if pending:  # a pretty-printed document: one try a line would take quadratic time
-            pending += stream.read().decode("utf-8", "replace")
-            more, pending = _decode_all(decoder, pending, path)
-            documents += more
-        for document in documents:
-            found = True
-            yield from _unwrap(document, path)
-    if pending.strip():
-        raise OtlpError(f"{path}: is not valid JSON (it ends inside a document or holds something else)")
-    if not found:
-        raise OtlpError(f"{path}: holds no JSON document")
+        # A document that spans lines, then: as one text, since one try a line would take quadratic time.
+        following = stream.readline(MAX_DOCUMENT + 1)
+        if not text[decoded.position :].startswith("[") and _is_whole_request(decoder, following):
+            raise decoded.error(f"line {number}")
+        rest = following + stream.read(max(0, MAX_DOCUMENT + 1 - len(following)))
+        if len(rest) > MAX_DOCUMENT:
+            raise _too_long(path, decoded.line)
+        decoded = _Decoded(decoder, text[decoded.position :] + _text(rest), decoded.line, path)
+        for document in decoded.documents:
+            yield from _unwrap(document, path, decoded.line)
+        if decoded.broken:
+            raise decoded.error(f"the document that begins in line {decoded.line}")
 
 
-def _decode_all(decoder: json.JSONDecoder, text: str, path: str | Path) -> tuple[list[object], str]:
-    """The complete documents at the front of `text`, and what is left."""
-    documents: list[object] = []
-    position = 0
-    while True:
-        while position < len(text) and text[position] in " \t\r\n,":
-            position += 1
-        if position == len(text):
-            return documents, ""
-        try:
-            document, position = decoder.raw_decode(text, position)
-        except RecursionError:
-            raise OtlpError(f"{path}: is nested too deeply") from None
-        except ValueError:
-            return documents, text[position:]
-        documents.append(document)
+class _Decoded:
+    """The complete documents at the front of `text`, which begins in line `line`, and what is left of it."""
+
+    def __init__(self, decoder: json.JSONDecoder, text: str, line: int, path: str | Path) -> None:
+        self.documents: list[object] = []
+        self.position = 0
+        self.line = line
+        self.broken: json.JSONDecodeError | ValueError | None = None
+        self._path, self._first = path, line
+        while True:
+            while self.position < len(text) and text[self.position] in " \t\r\n,":
+                self.position += 1
+            if self.position == len(text):
+                return
+            try:
+                document, end = decoder.raw_decode(text, self.position)
+            except RecursionError:
+                raise OtlpError(
+                    f"{path}: is nested too deeply in the document that begins in line {self._begin(text)}; "
+                    + _EXPECTED
+                ) from None
+            except ValueError as error:
+                self.line, self.broken = self._begin(text), error
+                return
+            self.documents.append(document)
+            self.position = end
+
+    def _begin(self, text: str) -> int:
+        return self._first + text.count("\n", 0, self.position)
+
+    def error(self, where: str) -> OtlpError:
+        """What is wrong: `where`, and the place at which it was noticed."""
+        noticed = ""
+        if isinstance(self.broken, json.JSONDecodeError):
+            # Its own message quotes nothing but may follow the content: the place is enough.
+            noticed = f" (noticed in line {self._first + self.broken.lineno - 1}, column {self.broken.colno})"
+        return OtlpError(
+            f"{self._path}: {where} is not valid JSON{noticed}; correct or remove it, then run this again"
+        )
 
 
-def _unwrap(document: object, path: str | Path) -> Iterator[Document]:
+def _lines(stream: io.BufferedReader, path: str | Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers."""
+    number = 0
+    while line := stream.readline(MAX_DOCUMENT + 1):
+        number += 1
+        if len(line) > MAX_DOCUMENT:
+            raise _too_long(path, number)
+        if line.isspace():
+            continue
+        text = _text(line)
+        yield number, text.removeprefix("\ufeff") if number == 1 else text
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
+
+
+def _too_long(path: str | Path, line: int) -> OtlpError:
+    return OtlpError(
+        f"{path}: the document that begins in line {line} is longer than {_size(MAX_DOCUMENT)}, more than is "
+        "held at once; write one request a line (JSON lines) or split the file"
+    )
+
+
+def _is_whole_request(decoder: json.JSONDecoder, line: bytes) -> bool:
+    """Whether a line is a request by itself: what stands before it then is a line of its own as well."""
+    try:
+        document = decoder.decode(_text(line).strip())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and any(get(document, name) is not None for name in SIGNALS.values())
+
+
+def _node(pairs: list[tuple[str, Any]]) -> Document:
+    """An object; what JSON's last-one-wins would hide is kept beside it."""
+    node = dict(pairs)
+    if len(node) == len(pairs):
+        return node
+    last = {name: index for index, (name, _) in enumerate(pairs)}
+    return Overfull(node, [pair for index, pair in enumerate(pairs) if last[pair[0]] != index])
+
+
+def _unwrap(document: object, path: str | Path, line: int) -> Iterator[Document]:
     """An array of documents as documents; a single Resource… object as a request."""
-    if isinstance(document, list):
-        for member in document:
-            yield from _unwrap_one(member, path)
-    else:
-        yield from _unwrap_one(document, path)
+    for member in document if isinstance(document, list) else (document,):
+        yield _unwrap_one(member, path, line)
 
 
-def _unwrap_one(document: object, path: str | Path) -> Iterator[Document]:
+def _unwrap_one(document: object, path: str | Path, line: int) -> Document:
+    where = f"{path}: the JSON document of line {line}"
     if not isinstance(document, dict):
-        raise OtlpError(f"{path}: holds JSON that is not OTLP")
+        raise OtlpError(f"{where} is no object; {_EXPECTED}")
+    if not document:
+        return document
     normal: Document = {}
     for name in SIGNALS.values():
         content = get(document, name)
         if content is not None:
             if not isinstance(content, list):
-                raise OtlpError(f"{path}: {name} is not a list")
+                raise OtlpError(f"{where} has {name} that is not a list; {_EXPECTED}")
             normal[name] = content
     if not normal:
         for scopes, name in (
@@ -167,10 +274,17 @@ def _unwrap_one(document: object, path: str | Path) -> Iterator[Document]:
         ):
             if isinstance(get(document, scopes), list):
                 normal[name] = [document]
-    if normal or not document:
-        yield normal
-        return
-    raise OtlpError(f"{path}: holds JSON without resourceSpans, resourceLogs or resourceMetrics")
+        if normal:
+            return normal
+        raise OtlpError(f"{where} has no resourceSpans, resourceLogs or resourceMetrics; {_EXPECTED}")
+    beside = [
+        (name, content)
+        for name, content in document.items()
+        if not any(content is taken for taken in normal.values())
+        and not (content is None and name in SIGNALS.values())
+    ]
+    beside += document.beside if isinstance(document, Overfull) else []
+    return Overfull(normal, beside) if beside else normal
 
 
 # --- protobuf -----------------------------------------------------------------------------------
@@ -180,14 +294,21 @@ def _protobuf_documents(content: bytes, path: str | Path, signal: str | None) ->
     from google.protobuf import json_format
     from google.protobuf.message import DecodeError
 
-    for frame in _frames(content, path):
-        message = _request(signal or _guess_signal(frame) or _named_signal(path) or "traces")
+    for number, frame in enumerate(_frames(content, path), 1):
+        message = _request(signal or guess_signal(frame) or _named_signal(path) or "traces")
         try:
             message.ParseFromString(frame)
+            known = message.ByteSize()
+            message.DiscardUnknownFields()  # type: ignore[no-untyped-call,unused-ignore]
             document = json_format.MessageToDict(message, use_integers_for_enums=True)
         except (DecodeError, ValueError, RecursionError) as error:
-            raise OtlpError(f"{path}: is not valid OTLP protobuf ({type(error).__name__})") from None
-        yield _map_ids(document, base64_to_hex)
+            raise OtlpError(
+                f"{path}: request {number} is not valid OTLP protobuf ({type(error).__name__}); {_EXPECTED}"
+            ) from None
+        document = _map_ids(document, base64_to_hex)
+        if known != len(frame) or message.ByteSize() != known:
+            document = outside(frame, message.DESCRIPTOR, document)
+        yield document
 
 
 def _request(signal: str) -> Message:
@@ -208,122 +329,20 @@ def _request(signal: str) -> Message:
 
 def _frames(content: bytes, path: str | Path) -> list[bytes]:
     """The single requests of a file: the whole of it, or behind lengths."""
-    if _is_request(content):
+    if is_request(content):
         return [content]
-    for split in (_split_fixed, _split_varint):
+    for split in (split_fixed, split_varint):
         frames = split(content)
         if frames is not None:
             return frames
-    raise OtlpError(f"{path}: is neither OTLP JSON nor OTLP protobuf")
-
-
-def _is_request(content: bytes) -> bool:
-    fields = _wire_fields(content)
-    return fields is not None and all(number == 1 and wire == 2 for number, wire, _ in fields)
-
-
-def _split_fixed(content: bytes) -> list[bytes] | None:
-    frames, position = [], 0
-    while position < len(content):
-        size = int.from_bytes(content[position : position + 4], "big")
-        frame = content[position + 4 : position + 4 + size]
-        if position + 4 > len(content) or len(frame) != size or not _is_request(frame):
-            return None
-        frames.append(frame)
-        position += 4 + size
-    return frames
-
-
-def _split_varint(content: bytes) -> list[bytes] | None:
-    frames, position = [], 0
-    while position < len(content):
-        read = _varint(content, position)
-        if read is None:
-            return None
-        size, start = read
-        frame = content[start : start + size]
-        if len(frame) != size or not _is_request(frame):
-            return None
-        frames.append(frame)
-        position = start + size
-    return frames
-
-
-def _guess_signal(frame: bytes) -> str | None:
-    """Which request a frame is, by the wire types of its first innermost items.
-
-    Spans have fixed 64 bit times in fields 7 and 8 and a 16 byte id in field 1; log records a fixed
-    64 bit time in field 1 or 11; metrics a text in field 1 and data in length-delimited fields
-    (opentelemetry/proto/{trace,logs,metrics}/v1).
-    """
-    for resource in _nested(frame, 1):
-        for scope in _nested(resource, 2):
-            for item in _nested(scope, 2):
-                wires = {(number, wire): value for number, wire, value in _wire_fields(item) or ()}
-                if (7, 1) in wires or (8, 1) in wires:
-                    return "traces"
-                if (1, 1) in wires or (11, 1) in wires or (2, 0) in wires:
-                    return "logs"
-                if any((number, 2) in wires for number in (5, 7, 9, 10, 11)) and (2, 0) not in wires:
-                    first = wires.get((1, 2), b"")
-                    return "traces" if len(first) == 16 and len(wires.get((2, 2), b"")) == 8 else "metrics"
-    return None
+    if content[:2] in _UTF_16:
+        raise OtlpError(f"{path}: is UTF-16; convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)")
+    raise OtlpError(f"{path}: is neither OTLP JSON nor OTLP protobuf; {_EXPECTED}")
 
 
 def _named_signal(path: str | Path) -> str | None:
     name = Path(path).name.lower()
     return next((signal for signal in SIGNALS if signal[:-1] in name), None)
-
-
-def _nested(content: bytes, number: int) -> Iterator[bytes]:
-    for found, wire, value in _wire_fields(content) or ():
-        if found == number and wire == 2:
-            yield value
-
-
-def _wire_fields(content: bytes) -> list[tuple[int, int, bytes]] | None:
-    """Number, wire type and bytes of the fields of a message; None if it is none."""
-    fields, position = [], 0
-    while position < len(content):
-        read = _varint(content, position)
-        if read is None:
-            return None
-        tag, position = read
-        wire = tag & 7
-        if wire == 0:
-            read = _varint(content, position)
-            if read is None:
-                return None
-            end = read[1]
-        elif wire == 1:
-            end = position + 8
-        elif wire == 5:
-            end = position + 4
-        elif wire == 2:
-            read = _varint(content, position)
-            if read is None:
-                return None
-            size, position = read
-            end = position + size
-        else:
-            return None
-        if end > len(content) or tag >> 3 == 0:
-            return None
-        fields.append((tag >> 3, wire, content[position:end]))
-        position = end
-    return fields
-
-
-def _varint(content: bytes, position: int) -> tuple[int, int] | None:
-    value = shift = 0
-    while position < len(content) and shift < 64:
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    return None
 
 
 _ID_FIELDS = frozenset({"traceId", "spanId", "parentSpanId", "trace_id", "span_id", "parent_span_id"})
@@ -355,9 +374,10 @@ def _hex_to_base64(value: object) -> str:
 class _Bounded(io.RawIOBase):
     """A gzip stream that ends with an error where it expands without end."""
 
-    def __init__(self, stream: gzip.GzipFile, below: io.BufferedReader) -> None:
+    def __init__(self, stream: gzip.GzipFile, below: io.BufferedReader, path: str | Path) -> None:
         self._stream = stream
         self._below = below
+        self._path = path
         self._left = MAX_EXPANSION
 
     def readable(self) -> bool:
@@ -367,7 +387,10 @@ class _Bounded(io.RawIOBase):
         content = self._stream.read(len(buffer))
         self._left -= len(content)
         if self._left < 0:
-            raise OSError("the compressed file expands to more than is allowed")
+            raise OtlpError(
+                f"{self._path}: expands to more than {_size(MAX_EXPANSION)}, more than is read of a compressed "
+                "file; if it is meant to, unpack it first (gzip -d)"
+            )
         buffer[: len(content)] = content
         return len(content)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from otel_zdr.settings import Settings
 from otel_zdr.verify.canary import Search
-from otel_zdr.verify.cleaning import Cleaner, Removal
+from otel_zdr.verify.cleaning import Cleaner, NotUnderstood, Removal
 from otel_zdr.verify.otlp import (
     Attributes,
     Item,
     LogRecord,
+    OtlpError,
     Resource,
     Scope,
     Span,
@@ -40,66 +42,113 @@ class Leak:
     span_id: str = ""
 
 
-def search_file(
-    path: str | Path, search: Search, progress: Callable[[int], None] | None = None
-) -> list[Leak]:
-    """Every place of a file that holds one of the texts.
+@dataclass
+class Findings:
+    """What was found in one file. Only where nothing was, all of it was understood and there was something,
+    is it clean."""
 
-    `progress` is told the number of items read so far. Places that no item has (fields that OTLP does
-    not define, what a broken file still holds) are found in the bytes and reported as such. Raises
-    :class:`~otel_zdr.verify.otlp.OtlpError`.
-    """
-    leaks: dict[Leak, None] = {}
-    found: set[int] = set()
-    count = 0
-    shared: tuple[Resource, Scope] | None = None
-    for document in read_documents(path):
-        for item in document_items(document):
-            count += 1
-            if progress is not None and count % 500 == 0:
-                progress(count)
-            signal = _signal(item)
-            trace_id, span_id = (
-                ("", "") if not isinstance(item, Span | LogRecord) else (item.trace_id, item.span_id)
-            )
-            for place, key, value in item_places(item):
-                for find in search.find_in(value):
-                    found.add(find.index)
-                    shown = "" if search.find_in(key) else key
-                    leaks[Leak(find.index + 1, find.form, signal, place, shown, trace_id, span_id)] = None
-            if shared is not None and shared[0] is item.resource and shared[1] is item.scope:
-                continue  # a resource and a scope are shared by many items: once is enough
-            shared = (item.resource, item.scope)
-            for place, key, value in shared_places(item):
-                for find in search.find_in(value):
-                    found.add(find.index)
-                    shown = "" if search.find_in(key) else key
-                    leaks[Leak(find.index + 1, find.form, signal, place, shown)] = None
-    for find_index, form in _in_bytes(path, search):
-        if find_index not in found:
-            leaks[Leak(find_index + 1, form, "", "outside every known field", "")] = None
-    return list(leaks)
+    items: int = 0
+    leaks: list[Leak] = field(default_factory=list)
+    removals: list[Removal] = field(default_factory=list)
+    not_understood: list[NotUnderstood] = field(default_factory=list)
+    problem: OtlpError | None = None  # why reading ended before the end of the file
+
+    @property
+    def found(self) -> bool:
+        return bool(self.leaks or self.removals or self.not_understood)
+
+    @property
+    def clean(self) -> bool:
+        return bool(self.items) and not self.found and self.problem is None
 
 
-def check_file(
+def scan_file(
     path: str | Path,
-    settings: Settings,
+    search: Search,
+    settings: Settings | None,
     *,
     trust_marks: bool = True,
     progress: Callable[[int], None] | None = None,
-) -> tuple[list[Removal], int]:
-    """What of a file would not have survived under these settings, and how many items it holds.
+) -> Findings:
+    """Every place of a file that holds one of the texts, and every value that would not have survived.
 
-    With `trust_marks` names, templates and frames of items that carry the SDK's mark pass, as the SDK
-    had proven them. Raises :class:`~otel_zdr.verify.otlp.OtlpError`.
+    `settings` say who is under ZDR; None asks for the texts alone. With `trust_marks` names, templates and
+    frames of items that carry the SDK's mark pass, as the SDK had proven them. `progress` is told the
+    number of items read so far. A file that breaks off is examined up to there: see `problem`.
     """
-    removals: list[Removal] = []
-    cleaner = Cleaner(settings, trust_marks=trust_marks, report=removals.append)
-    for document in read_documents(path):
-        cleaner.clean(document)
-        if progress is not None:
-            progress(cleaner.items)
-    return removals, cleaner.items
+    found = Findings()
+    searcher = _Searcher(search)
+    cleaner = None
+    if settings is not None:
+        cleaner = Cleaner(
+            settings,
+            trust_marks=trust_marks,
+            report=found.removals.append,
+            report_unread=found.not_understood.append,
+            tick=progress,
+        )
+    try:
+        for document in read_documents(path):
+            if cleaner is not None:
+                cleaner.clean(document)
+            if search.count or cleaner is None:
+                for item in document_items(document):
+                    searcher.add(item)
+                    if cleaner is None and progress is not None:
+                        progress(searcher.items)
+        found.items = searcher.items if cleaner is None else cleaner.items
+    except OtlpError as problem:
+        found.problem = problem
+        found.items = searcher.items if cleaner is None else cleaner.items
+    if search.count:
+        found.leaks = searcher.leaks(path)
+    return found
+
+
+def search_file(path: str | Path, search: Search) -> list[Leak]:
+    """Every place of a file that holds one of the texts. Raises :class:`~otel_zdr.verify.otlp.OtlpError`."""
+    found = scan_file(path, search, None)
+    if found.problem is not None:
+        raise found.problem
+    return found.leaks
+
+
+class _Searcher:
+    """Looks for the texts, item by item. Places that no item has (fields that OTLP does not define, what a
+    broken file still holds) are found in the bytes."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+        self._leaks: dict[Leak, None] = {}
+        self._found: set[int] = set()
+        self._shared: tuple[Resource, Scope] | None = None
+        self.items = 0
+
+    def add(self, item: Item) -> None:
+        self.items += 1
+        ids = (item.trace_id, item.span_id) if isinstance(item, Span | LogRecord) else ("", "")
+        self._look(_signal(item), item_places(item), *ids)
+        if self._shared is None or self._shared[0] is not item.resource or self._shared[1] is not item.scope:
+            # A resource and a scope are shared by many items: once is enough.
+            self._shared = (item.resource, item.scope)
+            self._look(_signal(item), shared_places(item))
+
+    def leaks(self, path: str | Path) -> list[Leak]:
+        """All that was found, with what only the bytes of the file hold."""
+        try:
+            for index, form in _in_bytes(path, self._search):
+                if index not in self._found:
+                    self._leaks[Leak(index + 1, form, "", "outside every known field", "")] = None
+        except (OSError, EOFError, zlib.error, OtlpError):
+            pass  # reading it for items has said so
+        return list(self._leaks)
+
+    def _look(self, signal: str, places: Places, trace_id: str = "", span_id: str = "") -> None:
+        for place, key, value in places:
+            for find in self._search.find_in(value):
+                self._found.add(find.index)
+                shown = "" if self._search.find_in(key) else key
+                self._leaks[Leak(find.index + 1, find.form, signal, place, shown, trace_id, span_id)] = None
 
 
 def item_places(item: Item) -> Places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from logging import getLogger
 from typing import Any, Protocol
 
@@ -169,7 +170,7 @@ class _Speech:
 
     def _usual_chunk(self, message: Any) -> bool:
         """Whether `message` was a chunk of audio as most are, read without parsing it."""
-        head = _CHUNK.match(message) if isinstance(message, str) else None
+        head = _chunk_pattern().match(message) if isinstance(message, str) else None
         found = self._open.get(head[1]) if head is not None else None
         if found is None:
             return False
@@ -281,9 +282,12 @@ class _Transcription:
 
 
 _TAIL = 192  # the end of a message in which its usage stands, most often
-_CHUNK = re.compile(
-    r'\s*\{\s*"result"\s*:\s*\{\s*"context_?[iI]d"\s*:\s*"([^"\\]*)"\s*,\s*"audio_?[cC]hunk"\s*:\s*\{'
-)
+_CHUNK = r'\s*\{\s*"result"\s*:\s*\{\s*"context_?[iI]d"\s*:\s*"([^"\\]*)"\s*,\s*"audio_?[cC]hunk"\s*:\s*\{'
+
+
+@cache
+def _chunk_pattern() -> re.Pattern[str]:
+    return re.compile(_CHUNK)  # takes its time, which only who opens such a socket shall pay
 
 
 def _telling(message: str) -> bool:

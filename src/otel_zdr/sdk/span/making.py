@@ -33,16 +33,14 @@ _NAMES_OF_READING = word_set(
 )
 _UNSET = Status(StatusCode.UNSET)
 _init_of_readable = ReadableSpan.__init__
+#: Whether what :func:`readable` sets is all that a readable span has.
+READABLE_IS_KNOWN = names_of(_init_of_readable) == _NAMES_OF_READABLE
 _events_of_span, _links_of_span = Span._new_events, Span._new_links
 
 
 def is_known(constructor: Any) -> bool:
     """Whether ``Span.__init__`` as found does what :func:`fill` does in its place."""
-    return (
-        names_of(constructor) == _NAMES_OF_SPAN
-        and names_of(_init_of_readable) == _NAMES_OF_READABLE
-        and ARE_KNOWN
-    )
+    return names_of(constructor) == _NAMES_OF_SPAN and READABLE_IS_KNOWN and ARE_KNOWN
 
 
 def can_read(span: Any) -> bool:
@@ -101,7 +99,7 @@ def fill(
 
 def is_known_reading(method: Any) -> bool:
     """Whether ``Span._readable_span`` as found does what :func:`readable` does in its place."""
-    return names_of(method) == _NAMES_OF_READING and names_of(_init_of_readable) == _NAMES_OF_READABLE
+    return names_of(method) == _NAMES_OF_READING and READABLE_IS_KNOWN
 
 
 def readable(span: Any) -> ReadableSpan:

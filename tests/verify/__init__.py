@@ -1,0 +1,1 @@
+"""Tests of :mod:`otel_zdr.verify`."""
