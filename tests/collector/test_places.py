@@ -37,7 +37,7 @@ def listed(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bo
     folder = tmp_path_factory.mktemp("listed")
     config = folder / "gateway.yaml"
     settings = Settings(
-        workspaces=("clinic-7", "Ward 3", "42"),
+        workspaces=("clinic-7", "Ward-3", "42"),
         keep_keys=("acme.room", "acme.floor.*"),
         keep_names=("acme.job", "acme.jobs.*"),
     )
@@ -108,7 +108,7 @@ def test_metadata_survives(gateway: Both) -> None:
     [
         ("clinic-7", None, True),
         (" CLINIC-7\t", None, True),
-        ("ward 3", None, True),
+        ("ward-3", None, True),
         (42, None, True),
         ("studio", None, False),
         (None, "studio", False),
