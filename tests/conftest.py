@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import hypothesis
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry._logs import LogRecord
@@ -13,14 +13,18 @@ from opentelemetry._logs import LogRecord
 from otel_zdr.testing import CapturingLogExporter, CapturingMetricExporter, CapturingSpanExporter, uninstall
 
 # Properties say what holds, not how fast: on a busy machine one example may take a second, and the first one
-# builds tables of all of Unicode. What else Hypothesis chose (in CI the same examples each time) stays.
-hypothesis.settings.register_profile(
-    "otel_zdr",
-    hypothesis.settings(),
-    deadline=None,
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("otel_zdr")
+# builds tables of all of Unicode. What else Hypothesis chose (in CI the same examples each time) stays. The
+# environments of neighbours have no Hypothesis, and run no properties.
+with contextlib.suppress(ModuleNotFoundError):
+    import hypothesis
+
+    hypothesis.settings.register_profile(
+        "otel_zdr",
+        hypothesis.settings(),
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("otel_zdr")
 
 #: Since SDK 1.41.
 RECORDS_HOLD_EXCEPTIONS = hasattr(LogRecord(), "exception")
