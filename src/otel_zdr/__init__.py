@@ -9,7 +9,6 @@ importing the package costs a process nothing it does not need.
 
 from __future__ import annotations
 
-import os as _os
 from typing import TYPE_CHECKING, Any
 
 from otel_zdr import settings as _settings
@@ -69,5 +68,5 @@ _settings.on_invalid = _close_gate
 
 # Where packages stand in a folder that is no site directory (``pip install --target``, layers of functions) no
 # interpreter reads our ``.pth`` file; then at least whoever uses the package gets what a variable asks for.
-if any(name.upper().startswith(_settings.PREFIX) for name in _os.environ):
+if _settings.is_variable_set():
     from otel_zdr.sdk import startup as _startup  # noqa: F401

@@ -283,6 +283,11 @@ def _optional_text(name: str, value: object) -> str | None:
     return os.fspath(value).strip() or None
 
 
+def is_variable_set() -> bool:
+    """Whether the environment has any variable of ours, known or not."""
+    return any(name.upper().startswith(PREFIX) for name in os.environ)
+
+
 def _is_plain_id(text: str) -> bool:
     """Whether a workspace id is what it looks like: `docker --env-file` keeps quotes, editors leave a BOM."""
     return text.isprintable() and not any(character.isspace() or character in "'\"`;" for character in text)

@@ -39,9 +39,9 @@ _FIGURE_WORDS = word_set(
     " microseconds nanos nanoseconds cents"
 )
 _COUNTABLE = word_set("token character char")
-COUNTED = word_set("token tokens toks character characters chars char")
 _COUNTING = word_set("count counts usage used details detail cost costs num number total")
 _UNITS = word_set("tokens toks characters chars")
+COUNTED = _COUNTABLE | _UNITS
 _LOOSE_UNITS = word_set("usage credits cost costs")
 _TIMES = word_set("latency latencies ttft ttfb ttfa ttlt itl tpot tps elapsed")
 _LENGTHS = word_set(

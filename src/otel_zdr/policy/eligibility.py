@@ -113,9 +113,8 @@ def judge(
         # equal one another.
         question = (
             own, operation, span_kind, request_type, port, type(port), hint, type(hint),
-            get("server.address"), get("net.peer.name"),
-            get("gen_ai.provider.name"), get("gen_ai.system"), get("llm.provider"), get("llm.system"),
-            get(ATTEMPTS), get(PROVIDER), server, served, inworld_hosts,
+            *map(get, _HOST_KEYS), *map(get, _PROVIDER_KEYS), get(ATTEMPTS), get(PROVIDER),
+            server, served, inworld_hosts,
         )  # fmt: skip
         try:
             found = _judged.get(question, _NOT_ASKED)

@@ -224,9 +224,9 @@ def activate() -> None:
 
 def _tell_children() -> None:
     """Processes started from here may not pass by the launcher; a variable has the hook at their start wait."""
-    from otel_zdr.settings import PREFIX
+    from otel_zdr.settings import is_variable_set
 
-    if not any(name.upper().startswith(PREFIX) for name in os.environ):
+    if not is_variable_set():
         os.environ["OTEL_ZDR_UNIDENTIFIED"] = "redact"  # what holds without it
 
 

@@ -68,12 +68,8 @@ def uninstall() -> None:
 
 def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     original = _original or logging.Logger.handle
-    name = record.name
-    if (
-        gate.current is not None
-        and name.partition(".")[0] in SOURCES
-        and not f"{name}.".startswith(UNFILTERED)
-    ):
+    source = record.name.partition(".")[0]
+    if gate.current is not None and source in SOURCES and not f"{record.name}.".startswith(UNFILTERED):
         try:
             if gate.current.closed or not content_allowed():
                 if record.levelno <= logging.DEBUG:
@@ -82,7 +78,7 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
         except Exception as error:
             failure.note("logger", error)
             return
-    elif record.name.partition(".")[0] == _OWN and record.levelno > logging.DEBUG:
+    elif source == _OWN and record.levelno > logging.DEBUG:
         _say_if_nobody_reads(self, record)
     original(self, record)
 

@@ -180,10 +180,10 @@ def _apply_anew(name: str) -> None:
     _apply_safely(name)
 
 
-def _apply_safely(name: str) -> None:
+def _apply_safely(name: str, apply: Callable[[str], None] | None = None) -> None:
     try:
         if _active:
-            _apply(name)
+            (apply or _apply)(name)
     except ImportedAgain as error:
         _switch_off_again(name, error)
     except Exception as error:
@@ -293,18 +293,7 @@ def loaded(ours: str) -> None:
                     _remember(module_name, class_name)
         names = _pending.pop(ours, [])
     for name in names:
-        _apply_loaded(name)
-
-
-def _apply_loaded(name: str) -> None:
-    try:
-        if _active:
-            with _lock:
-                _put_in_place(name)
-    except ImportedAgain as error:
-        _switch_off_again(name, error)
-    except Exception as error:
-        _switch_off(name, error)
+        _apply_safely(name, _put_in_place)
 
 
 def _install(owner: Any, attribute: str, original: Any, wrapper: Callable[[Any], Any]) -> None:
