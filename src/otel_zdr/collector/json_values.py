@@ -44,7 +44,7 @@ _PARTS = words(p._PARTS)
 _SNAKE_PARTS = words({"response", "llm_output", "response_metadata", "meta", "raw_response", "result"})
 _BEFORE = "(?:_[0-9]{1,3})?(?:_(?:metrics|timings?))?"
 _TEXT_ITEM = r"(?:[0-9]{1,3}\.)?"
-_VENDOR_ID = expression(p._VENDOR_ID)
+_VENDOR_ID = expression(p.VENDOR_ID_PATTERN)
 _RESPONSE_ID = expression(p._RESPONSE_ID)
 _FINISH = f"(?:finish_reason|stop_reason|finishReason|stopReason)={words(p._FINISH)}"
 _TYPE = f"type={words(p._TYPES)}"

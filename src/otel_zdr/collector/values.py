@@ -151,7 +151,7 @@ CLOSED = {
     shapes.ROUTE: ROUTE,
     shapes.QUALNAME: QUALNAME,
     shapes.TOKEN: TOKEN,
-    shapes.VENDOR_ID: expression(json_pruning._VENDOR_ID),
+    shapes.VENDOR_ID: expression(json_pruning.VENDOR_ID_PATTERN),
     **{shapes.ENUM_PREFIX + name: words(allowed) for name, allowed in shapes.ENUMS.items()},
 }
 

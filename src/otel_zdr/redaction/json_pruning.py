@@ -9,7 +9,9 @@ than 32, and whatever does not parse are dropped whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 from otel_zdr import catalogue
 from otel_zdr.catalogue import METADATA_CLASSES, shapes, vocabulary
@@ -25,6 +27,7 @@ _METRICS = "metrics"  # inside a part named metrics: what is a figure by its own
 _BODY = "body"  # a structured log body
 
 _MAX_ITEMS = 128
+_MAX_TOKEN = shapes.MAX_TOKEN
 _MAX_NODES = 5_000
 #: Above that OTLP has no integers.
 _ANY_INTEGER = 2**63
@@ -61,10 +64,15 @@ _NUMBERS_BESIDE_USAGE = word_set("timestamp")
 #: Figures of usage with a word that elsewhere means content (Gemini's spelling).
 _NUMBERS_OF_USAGE = word_set("cached_content_token_count cachedContentTokenCount")
 #: Ids that vendors make; anything else called ``id`` may be the customer's.
-_VENDOR_ID = (
-    r"(?:chatcmpl|cmpl|resp|msg|req|request|gen|generation|run|call|tooluse|toolu|modr|fp|batch|fc|rs|ws|ft|ftjob|embd|ant|dg)"
-    r"[-_][A-Za-z0-9._:-]{1,100}"
+_VENDORS = (
+    "chatcmpl cmpl resp msg req request gen generation run call tooluse toolu modr fp batch fc rs ws ft ftjob"
+    " embd ant dg"
 )
+_IS_VENDORS = word_set(_VENDORS)
+_ID_CHARACTERS = shapes.PLAIN_CHARACTERS.replace("@", "").replace("+", "")
+_MAX_ID = 100
+#: What :func:`is_vendor_id` accepts, as an expression for the Collector.
+VENDOR_ID_PATTERN = rf"(?:{_VENDORS.replace(' ', '|')})[-_][A-Za-z0-9._:-]{{1,{_MAX_ID}}}"
 _RESPONSE_ID = r"(?:chatcmpl-|cmpl-|resp_|msg_|modr-)[A-Za-z0-9._:-]{1,100}"
 _FINISH = shapes.ENUMS["finish_reason"]
 _FUNCTION = word_set("function")
@@ -158,7 +166,7 @@ def prune_value(value: object, context: str) -> object:
     """The pruned structure (new dicts and lists), or REMOVED when nothing of it is metadata."""
     if context == EVIDENT:
         return _evident(value)
-    pruned = _prune(value, context, shapes.MAX_DEPTH, _Budget())
+    pruned = _prune(value, _RULES[context], shapes.MAX_DEPTH, _Budget())
     return _evident(value) if pruned is REMOVED and context == RESPONSE else pruned
 
 
@@ -205,7 +213,7 @@ def _collect_evident(value: object, found: list[dict[str, object]], depth: int, 
         for key, part in value.items():  # type: ignore[attr-defined]
             if type(part) is dict and type(key) is str and _adds_up(part):
                 name = key if vocabulary.is_usage_part(vocabulary.words_of(key)) else "usage"
-                pruned = _prune_mapping(value if name == key else {name: part}, RESPONSE, depth, budget)  # type: ignore[arg-type]
+                pruned = _prune_mapping(value if name == key else {name: part}, _RULES[RESPONSE], depth, budget)
                 if type(pruned) is dict and pruned not in found:
                     found.append(pruned)
             elif type(part) in (dict, list, tuple):
@@ -223,76 +231,90 @@ def _adds_up(part: Mapping[object, object]) -> bool:
 
 def prune_body(body: object) -> object:
     """A structured log body reduced to index, finish reason, roles, ids and usage; or REMOVED."""
-    return _prune(body, _BODY, shapes.MAX_DEPTH, _Budget())
+    return _prune(body, _RULES[_BODY], shapes.MAX_DEPTH, _Budget())
 
 
-def _prune(value: object, context: str, depth: int, budget: _Budget) -> object:
-    if depth == 0 or budget.nodes <= 0:
-        return REMOVED
+def _prune(value: object, rules: _Rules, depth: int, budget: _Budget) -> object:
     kind = type(value)
-    if kind is dict or isinstance(value, Mapping):
-        return _prune_mapping(value, context, depth, budget)  # type: ignore[arg-type]
+    if kind is dict:
+        return _prune_mapping(value, rules, depth, budget)  # type: ignore[arg-type]
     if kind is list or kind is tuple:
-        found = []
-        for item in value[:_MAX_ITEMS]:  # type: ignore[index]
-            budget.nodes -= 1
-            if type(item) is dict or isinstance(item, Mapping):
-                pruned = _prune_mapping(item, context, depth - 1, budget)
-                if pruned is not REMOVED:
-                    found.append(pruned)
-        return found or REMOVED
+        return _prune_list(value, rules, depth, budget)  # type: ignore[arg-type]
+    if isinstance(value, Mapping):
+        # Another's class may say one length and hold more.
+        return _prune_mapping(dict(islice(value.items(), _MAX_NODES)), rules, depth, budget)
     return REMOVED
 
 
-def _prune_mapping(mapping: Mapping[object, object], context: str, depth: int, budget: _Budget) -> object:
+def _prune_list(values: Sequence[object], rules: _Rules, depth: int, budget: _Budget) -> object:
     if depth <= 0:
         return REMOVED
+    found = []
+    for item in values[:_MAX_ITEMS]:
+        budget.nodes -= 1
+        if type(item) is dict:
+            pruned = _prune_mapping(item, rules, depth - 1, budget)
+        elif isinstance(item, Mapping):
+            pruned = _prune(item, rules, depth - 1, budget)
+        else:
+            continue
+        if pruned is not REMOVED:
+            found.append(pruned)
+    return found or REMOVED
+
+
+def _prune_mapping(mapping: dict[Any, Any], rules: _Rules, depth: int, budget: _Budget) -> object:
+    budget.nodes -= len(mapping)
+    if depth <= 0 or budget.nodes < 0:
+        return REMOVED
     found: dict[str, object] = {}
-    tied: list[str] = []  # text that stays only beside evidence that this is a model's response
-    rules = _rules[context]
-    nodes = budget.nodes
+    rule_of = rules.known.get
     for key, value in mapping.items():
-        nodes -= 1
-        if nodes <= 0:
-            break
         if type(key) is not str:
             continue
-        rule = rules.get(key) or _rule_of(key, context)
-        if rule is _NO_RULE:
-            continue
+        rule = rule_of(key)
+        if rule is None:
+            rule = None if key in _STRUCTURE else rules.find(key)
+            if rule is None:
+                continue
         kind = type(value)
         if kind is str:
             # A long text is not looked up: its hash would be as long in the making.
-            if len(value) > shapes.MAX_TOKEN or (value not in rule.among and not _stays(rule, value)):  # type: ignore[arg-type]
+            if len(value) > _MAX_TOKEN:
                 continue
-            if context == RESPONSE:
-                tied.append(key)
+            if value not in rule.among:
+                stays = rule.stays
+                if stays is None or not stays(value):
+                    continue
         elif kind is int or kind is float:
             # NaN is below nothing, and infinity below no bound.
-            if not -rule.below < value < rule.below:  # type: ignore[operator]
+            if not -rule.below < value < rule.below:
                 continue
         elif kind is bool:
             if not rule.flag:
                 continue
-        elif rule.part is not None and (
-            kind is dict or kind is list or kind is tuple or isinstance(value, Mapping)
-        ):
-            budget.nodes = nodes
+        else:
+            part = rule.part
+            if part is None:
+                continue
             if kind is dict:
-                value = _prune_mapping(value, rule.part, depth - 1, budget)  # type: ignore[arg-type]
+                value = _prune_mapping(value, part, depth - 1, budget)
             else:
-                value = _prune(value, rule.part, depth - 1, budget)
-            nodes = budget.nodes
+                value = _prune(value, part, depth - 1, budget)
             if value is REMOVED:
                 continue
-        else:
-            continue
         found[key] = value
-    budget.nodes = nodes
+    if rules.ties:
+        _untie(found)
+    return found or REMOVED
+
+
+def _untie(found: dict[str, object]) -> None:
+    """Drop the texts beside which nothing shows that this is a model's response."""
+    tied = [key for key, value in found.items() if type(value) is str]
     if tied and not _is_response(found) and not any(map(_has_figures, found.values())):
         for key in tied:
             del found[key]
-    return found or REMOVED
 
 
 def _has_figures(part: object) -> bool:
@@ -322,8 +344,8 @@ class _Rule:
         below: numbers whose amount is less; 0 where none stays.
         flag: whether a truth value stays.
         among: the texts that stay.
-        stays: of any other text in the form of a token, whether it stays; None where none does.
-        part: the context in which a structure is entered; None where it is not.
+        stays: of any other text of at most 128 characters, whether it stays; None where none does.
+        part: the rules by which a structure is entered; None where it is not.
     """
 
     __slots__ = ("among", "below", "flag", "part", "stays")
@@ -335,39 +357,48 @@ class _Rule:
         )
         self.among = _texts_of(key, context)
         self.stays = _text_test(key, context)
-        self.part = _context_of_part(key, context)
+        part = _context_of_part(key, context)
+        self.part = None if part is None else _RULES[part]
+
+    def keeps_some(self) -> bool:
+        return bool(self.below or self.flag or self.among or self.stays or self.part is not None)
 
 
-class _NoRule(_Rule):
-    """Of a key that says nothing."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self.below, self.flag, self.among, self.stays, self.part = 0, False, _NO_TEXTS, None, None
-
-
-_NO_RULE = _NoRule()
 #: Nothing stays under these keys in any context; they stand in every message, and are not looked up each time.
 _STRUCTURE = word_set("content function arguments parts parameters description")
-_rules: dict[str, dict[str, _Rule]] = {
-    context: dict.fromkeys(_STRUCTURE, _NO_RULE)
-    for context in (USAGE, RESPONSE, PARAMETERS, _WITHIN, _METRICS, _BODY)
-}
 _MAX_RULES = 2048
 
 
-def _rule_of(key: str, context: str) -> _Rule:
-    """The rule for a key; remembered where it keeps something, as a key that is not known may be content."""
-    if not 0 < len(key) <= 64:
-        return _NO_RULE
-    rule = _Rule(key, context)
-    if rule.below or rule.flag or rule.among or rule.stays is not None or rule.part is not None:
-        rules = _rules[context]
-        if len(rules) < _MAX_RULES:
-            rules[key] = rule
+class _Rules:
+    """The rules of one context.
+
+    Attributes:
+        known: those met so far, by key.
+        ties: whether texts stay only beside evidence that this is a model's response.
+    """
+
+    __slots__ = ("_context", "known", "ties")
+
+    def __init__(self, context: str) -> None:
+        self.known: dict[str, _Rule] = {}
+        self.ties = context == RESPONSE
+        self._context = context
+
+    def find(self, key: str) -> _Rule | None:
+        """The rule for a key; remembered where it keeps something, as a key that is not known may be content."""
+        if not 0 < len(key) <= 64:
+            return None
+        rule = _Rule(key, self._context)
+        if not rule.keeps_some():
+            return None
+        if len(self.known) < _MAX_RULES:
+            self.known[key] = rule
         return rule
-    return _NO_RULE
+
+
+_RULES = {
+    context: _Rules(context) for context in (USAGE, RESPONSE, PARAMETERS, _WITHIN, _METRICS, _BODY)
+}
 
 
 def _context_of_part(key: str, context: str) -> str | None:
@@ -428,7 +459,11 @@ def _bound_of(key: str, context: str) -> float:
 
 def is_vendor_id(text: str) -> bool:
     """Whether a text is spelt as vendors spell the ids of responses, requests and tool calls."""
-    return shapes.compiled(_VENDOR_ID).fullmatch(text) is not None
+    for dash in "-_":
+        vendor, found, rest = text.partition(dash)
+        if found and vendor in _IS_VENDORS:
+            return 0 < len(rest) <= _MAX_ID and not rest.strip(_ID_CHARACTERS)
+    return False
 
 
 def _texts_of(key: str, context: str) -> frozenset[str]:
@@ -452,7 +487,7 @@ def _texts_of(key: str, context: str) -> frozenset[str]:
 
 
 def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
-    """Which other texts in the form of a token stay under a key; None where none does."""
+    """Which other texts stay under a key, all in the form of a token; None where none does."""
     if context in (_WITHIN, _METRICS):
         return None
     if key == "id" and context != PARAMETERS:
@@ -460,26 +495,22 @@ def _text_test(key: str, context: str) -> Callable[[str], bool] | None:
     if context == _BODY:
         return _TEST_OF_SHAPE.get(_listed_shape(key) or "") if "." in key else None
     if key in _MODEL_KEYS:
-        return shapes.may_name_a_model
+        return _is_model
     if context == PARAMETERS:
-        return _any if key in _PARAMETER_TOKENS else None
+        return shapes.is_token if key in _PARAMETER_TOKENS else None
     if key in _TIED_TEXT:
-        return _any
+        return shapes.is_token
     if context == USAGE:
         rule = vocabulary.classify(key, frozenset()) if key != "type" else None
         return _TEST_OF_SHAPE.get(rule.shape) if rule is not None else None
     return is_vendor_id if key in ("response_id", "request_id", "responseId", "requestId") else None
 
 
-def _stays(rule: _Rule, text: str) -> bool:
-    return rule.stays is not None and shapes.is_token(text) and rule.stays(text)
-
-
-def _any(_text: str) -> bool:
-    return True
+def _is_model(text: str) -> bool:
+    return shapes.is_token(text) and shapes.may_name_a_model(text)
 
 
 _TEST_OF_SHAPE: dict[str, Callable[[str], bool]] = {
-    **dict.fromkeys((shapes.TOKEN, shapes.TOKENS, shapes.SCALAR), _any),
-    shapes.MODEL: shapes.may_name_a_model,
+    **dict.fromkeys((shapes.TOKEN, shapes.TOKENS, shapes.SCALAR), shapes.is_token),
+    shapes.MODEL: _is_model,
 }

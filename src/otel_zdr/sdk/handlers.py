@@ -22,7 +22,16 @@ _HANDLERS = (
     ("opentelemetry.sdk._logs._internal", "LoggingHandler"),
     ("opentelemetry.instrumentation.logging.handler", "LoggingHandler"),
 )
-_emitting = threading.local()
+
+
+class _Emitting(threading.local):
+    """The ``logging`` record that this thread hands to OpenTelemetry."""
+
+    #: Of the class: what a thread has not set is found without an error inside, which most records would pay for.
+    record: Any = None
+
+
+_emitting = _Emitting()
 _hooked: set[str] = set()
 
 
@@ -42,7 +51,7 @@ def template(holding: gate.Gate, body: object) -> str | None:
     """
     if holding.literals != "all":
         return None
-    record = getattr(_emitting, "record", None)
+    record = _emitting.record
     if record is None:
         # No handler made it: structlog's own way to OpenTelemetry hands the event over as the body.
         return body if type(body) is str and literals.proven_event(body) else None
@@ -54,7 +63,7 @@ def template(holding: gate.Gate, body: object) -> str | None:
 
 def exception() -> BaseException | None:
     """The exception object of the ``logging`` record that is being emitted, if it has one."""
-    record = getattr(_emitting, "record", None)
+    record = _emitting.record
     information = vars(record).get("exc_info") if record is not None else None
     if type(information) is tuple and len(information) == 3:
         found = information[1]
@@ -76,7 +85,7 @@ def _saying_emit(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], N
         if holding is None or holding.policy.nothing:
             original(self, record)
             return
-        before = getattr(_emitting, "record", None)
+        before = _emitting.record
         _emitting.record = record
         try:
             original(self, _unformatted(record) if holding.policy.everything else record)

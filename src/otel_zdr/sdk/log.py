@@ -413,7 +413,44 @@ def _raw(
     logger: Any, record: Any, state: LogState, limits: Any, given: ReadWriteLogRecord | None
 ) -> ReadWriteLogRecord:
     """The record as it is, on a copy, watched for a processor that names another workspace."""
+    resource = state.facts.unmarked if state.facts is not None else logger._resource
+    scope = given.instrumentation_scope if given is not None else logger._instrumentation_scope
     exception = getattr(record, "exception", None)
+    watching = _watching(record.attributes, state, limits) if exception is None else None
+    if watching is not None:
+        copied = making_records.log_record(
+            record, record.context, record.severity_text, record.event_name, record.body
+        )
+        written = making_records.read_write_over(watching, copied, resource, scope, limits)
+    else:
+        written = _raw_by_the_sdk(record, exception, resource, scope, limits)
+        watching = written.log_record.attributes = WatchingAttributes.over(
+            written.log_record.attributes, state
+        )
+        watching.drop_marks()
+    if state.stamp is not None and state.gate.stamp_key not in watching._dict:
+        watching._dict[state.gate.stamp_key] = state.stamp
+    watching.dropped += _dropped_of(record.attributes)
+    state.record = weakref.ref(written)
+    mark_passed(written)
+    return written
+
+
+def _watching(attributes: Any, state: LogState, limits: Any) -> WatchingAttributes | None:
+    """Storage of the attributes, where it takes none of what the SDK does with odd ones."""
+    if limits is None:
+        return None
+    return WatchingAttributes.of_plain(
+        state,
+        attributes,
+        getattr(limits, "max_log_record_attributes", None),
+        getattr(limits, "max_log_record_attribute_length", None),
+    )
+
+
+def _raw_by_the_sdk(
+    record: Any, exception: BaseException | None, resource: Any, scope: Any, limits: Any
+) -> ReadWriteLogRecord:
     parts: dict[str, Any] = {
         "timestamp": record.timestamp,
         "observed_timestamp": record.observed_timestamp,
@@ -428,20 +465,7 @@ def _raw(
         parts["exception"] = exception
     copied = LogRecord(**parts)
     copied.trace_id, copied.span_id, copied.trace_flags = record.trace_id, record.span_id, record.trace_flags
-    resource = state.facts.unmarked if state.facts is not None else logger._resource
-    scope = given.instrumentation_scope if given is not None else logger._instrumentation_scope
-    written = making_records.read_write(copied, resource, scope, limits)
-    attributes: Any = copied.attributes
-    for key in [key for key in attributes._dict if key[:4] == "zdr."]:
-        del attributes._dict[key]
-    if state.stamp is not None and state.gate.stamp_key not in attributes._dict:
-        attributes._dict[state.gate.stamp_key] = state.stamp
-    attributes.dropped += _dropped_of(record.attributes)
-    state.record = weakref.ref(written)
-    attributes.state = state
-    attributes.__class__ = WatchingAttributes
-    mark_passed(written)
-    return written
+    return making_records.read_write(copied, resource, scope, limits)
 
 
 def _skeleton(

@@ -300,24 +300,28 @@ class WatchingAttributes(BoundedAttributes):
         cls, state: ItemState, given: Mapping[str, Any] | None, maxlen: int | None, max_value_len: int | None
     ) -> WatchingAttributes:
         """Storage of what a span starts with, as the SDK would store it."""
+        made = cls.of_plain(state, given, maxlen, max_value_len)
+        if made is None:
+            # Not only plain values that fit: the SDK looks at each, and warns.
+            made = cls.over(BoundedAttributes(maxlen, given, False, max_value_len), state)
+            made.drop_marks()
+        return made
+
+    @classmethod
+    def of_plain(
+        cls, state: ItemState, given: Mapping[str, Any] | None, maxlen: int | None, max_value_len: int | None
+    ) -> WatchingAttributes | None:
+        """Storage of values that the SDK would store as they are; None where there are others among them."""
         values: dict[str, Any] = {}
         if given:
             for key, value in list(given.items()):
                 kind = type(value)
                 is_plain = kind is str or kind is int or kind is float or kind is bool
                 if not is_plain or type(key) is not str or key[:4] == _RESERVED:
-                    break
+                    return None
                 values[key] = value
-            if (
-                len(values) != len(given)
-                or "" in values
-                or max_value_len is not None
-                or (maxlen is not None and len(values) > maxlen)
-            ):
-                # Not only plain values that fit: the SDK looks at each, and warns.
-                made = cls.over(BoundedAttributes(maxlen, given, False, max_value_len), state)
-                made.drop_marks()
-                return made
+            if "" in values or max_value_len is not None or (maxlen is not None and len(values) > maxlen):
+                return None
         made = cls.__new__(cls)
         made.maxlen = maxlen
         made.dropped = 0
