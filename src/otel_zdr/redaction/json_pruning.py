@@ -213,7 +213,9 @@ def _collect_evident(value: object, found: list[dict[str, object]], depth: int, 
         for key, part in value.items():  # type: ignore[attr-defined]
             if type(part) is dict and type(key) is str and _adds_up(part):
                 name = key if vocabulary.is_usage_part(vocabulary.words_of(key)) else "usage"
-                pruned = _prune_mapping(value if name == key else {name: part}, _RULES[RESPONSE], depth, budget)
+                pruned = _prune_mapping(
+                    value if name == key else {name: part}, _RULES[RESPONSE], depth, budget
+                )
                 if type(pruned) is dict and pruned not in found:
                     found.append(pruned)
             elif type(part) in (dict, list, tuple):
@@ -396,9 +398,7 @@ class _Rules:
         return rule
 
 
-_RULES = {
-    context: _Rules(context) for context in (USAGE, RESPONSE, PARAMETERS, _WITHIN, _METRICS, _BODY)
-}
+_RULES = {context: _Rules(context) for context in (USAGE, RESPONSE, PARAMETERS, _WITHIN, _METRICS, _BODY)}
 
 
 def _context_of_part(key: str, context: str) -> str | None:
