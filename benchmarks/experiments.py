@@ -100,7 +100,7 @@ class Run:
 
     def logs(self) -> None:
         """CPU per log record with a structured body, and per call of the standard library's logging."""
-        points = [logs(name) for name in ("none@zdr", *OURS)]
+        points = [logs(name) for name in ("none@base", "none@zdr", "floor", *OURS)]
         points += [log_calls(name) for name in ("none@zdr", *LITERALS)]
         self._alternate(points, {"budget": self._effort.budget})
 

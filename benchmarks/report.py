@@ -121,6 +121,14 @@ def rows(results: Results) -> list[Row]:
         ),
         Row("no workspace under ZDR: added ÷ the span's own cost", ratio(span_added("zdr-none"), own)),
         Row(
+            "log record: added ÷ bare allowlist's",
+            ratio(log_added, added(results, experiments.logs("floor"))),
+        ),
+        Row(
+            "log record, bare allowlist: added ÷ its own cost",
+            ratio(added(results, experiments.logs("floor")), cost(results, experiments.logs("none@base"))),
+        ),
+        Row(
             "log record not under ZDR: added ÷ its own cost",
             ratio(added(results, experiments.logs("zdr-other")), own_log),
         ),

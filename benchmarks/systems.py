@@ -70,6 +70,12 @@ def _floor(exporting: Any, exporter: Any, **provider_arguments: Any) -> Any:
     return provider
 
 
+def _floor_of_logs(processor: Any) -> Any:
+    from floor import log_processor
+
+    return log_processor(processor)
+
+
 def _ours(settings: dict[str, Any]) -> Callable[..., Any]:
     def build(exporting: Any, exporter: Any, **provider_arguments: Any) -> Any:
         install(settings)
@@ -100,7 +106,8 @@ def systems() -> dict[str, System]:
     found = [
         System(f"none@{name}", f"no redaction ({name})", name, _plain) for name in ("base", "zdr", *PEERS)
     ]
-    found.append(System("floor", "bare allowlist, one pass over five places (floor)", "base", _floor))
+    title = "bare allowlist, one pass over five places (floor)"
+    found.append(System("floor", title, "base", _floor, log_processor=_floor_of_logs))
     for name, title, workspace, settings in (
         ("zdr", "otel-zdr", "ward-1", one),
         ("zdr-evidence-off", "otel-zdr, evidence off", "ward-1", {**one, "evidence": "off"}),

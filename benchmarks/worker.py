@@ -110,7 +110,7 @@ def _logger_provider(system: Any) -> Any:
 
     systems.install(system.settings)
     provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(SimpleLogRecordProcessor(discard_logs()))
+    provider.add_log_record_processor(system.log_processor(SimpleLogRecordProcessor(discard_logs())))
     return provider
 
 
