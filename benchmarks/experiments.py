@@ -26,6 +26,8 @@ CLIENTS = ("openai", "openai, async", "inworld-tts")  # of clients.py
 OURS = ("zdr", "zdr-evidence-off", "zdr-10000", "zdr-all", "zdr-other", "zdr-none")
 LITERALS = ("zdr-literals-kept", "zdr-literals-dropped")  # they differ from "zdr" in log calls only
 BROAD = tuple(name for name in SYSTEMS if name not in LITERALS)  # measured in every way
+ITEMS = ("span", "log")
+PROFILED = ("none@zdr", "floor", "zdr", "zdr-other")  # whose instructions are counted
 PEER_SYSTEMS = tuple(
     s.name for s in SYSTEMS.values() if s.environment in PEERS and not s.name.startswith("none")
 )
@@ -51,6 +53,10 @@ def chunks(name: str, client: str) -> Point:
     return Point("chunks", SYSTEMS[name], (("client", client),))
 
 
+def instructions(name: str, item: str) -> Point:
+    return Point("instructions", SYSTEMS[name], (("size", SMALL), ("item", item)))
+
+
 def held(name: str, count: int) -> Point:
     return Point("held", SYSTEMS[name], (("size", SMALL), ("count", count)))
 
@@ -65,6 +71,7 @@ class Results:
     startup_seconds: dict[str, list[float]] = field(default_factory=dict)
     installing_seconds: list[float] = field(default_factory=list)
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    instructions: dict[Point, dict[str, float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
 
@@ -141,6 +148,13 @@ class Run:
         cleaning = [name for name in BROAD if name not in ("zdr-other", "zdr-none")]
         for name, answer in self._each("coverage", [Point("coverage", SYSTEMS[name]) for name in cleaning]):
             self.results.coverage[name] = answer
+
+    def instructions(self) -> None:
+        """Python instructions of a span and of a log record, by purpose."""
+        for item in ITEMS:
+            points = {name: instructions(name, item) for name in PROFILED}
+            for name, answer in self._each(f"instructions of a {item}", list(points.values())):
+                self.results.instructions[points[name]] = answer["instructions"]
 
     def startup(self) -> None:
         """CPU seconds of an idle process under ``opentelemetry-instrument``, without and with us."""

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import experiments
-from experiments import CLIENTS, LARGE, MIDDLE, OURS, PEER_SYSTEMS, SMALL, SYSTEMS, Results, spans
+import instructions
+from experiments import (
+    CLIENTS,
+    ITEMS,
+    LARGE,
+    MIDDLE,
+    OURS,
+    PEER_SYSTEMS,
+    PROFILED,
+    SMALL,
+    SYSTEMS,
+    Results,
+    spans,
+)
 from measuring import Point, Spread
 from plot import Bar, bars, number
 
@@ -271,8 +284,27 @@ def page(results: Results, versions: dict[str, str], effort: str) -> str:
         systems=systems_table(results),
         places=coverage_table(results),
         wire=_wire_table(results),
+        **{f"instructions_{item}": instructions_table(results, item) for item in ITEMS},
         setting=_setting(versions, effort),
     )
+
+
+def instructions_table(results: Results, item: str) -> str:
+    """One line a purpose, one column a system: Python instructions of one item."""
+    names = [name for name in PROFILED if experiments.instructions(name, item) in results.instructions]
+    by_system = [results.instructions[experiments.instructions(name, item)] for name in names]
+    purposes = [
+        purpose
+        for purpose in dict.fromkeys((instructions.SDK, *dict(instructions.PURPOSES).values()))
+        if any(purpose in counted for counted in by_system)
+    ]
+    lines = [(purpose, *(_whole(counted.get(purpose)) for counted in by_system)) for purpose in purposes]
+    lines.append(("all", *(_whole(sum(counted.values())) for counted in by_system)))
+    return markdown(("instructions for", *(SYSTEMS[name].title for name in names)), lines)
+
+
+def _whole(number: float | None) -> str:
+    return "" if number is None else f"{number:,.0f}"
 
 
 def _wire_table(results: Results) -> str:

@@ -25,7 +25,7 @@ from systems import REPOSITORY, requirements
 
 FULL = Effort(generations=3, rounds=10, budget=0.1)
 QUICK = Effort(generations=1, rounds=5, budget=0.03)
-EXPERIMENTS = ("spans", "logs", "otlp", "held", "coverage", "startup", "chunks")
+EXPERIMENTS = ("spans", "logs", "otlp", "held", "coverage", "instructions", "startup", "chunks")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,8 +2,8 @@
 
 Tasks that are timed (``spans``, ``logs``, ``log_calls``, ``otlp``, ``chunks``) answer a line ``{"ready": ...}`` and then,
 for each line read from standard input, run once and answer ``{"ns": CPU nanoseconds per unit}``: so the
-runner can alternate between configurations. The others (``held``, ``coverage``, ``startup``) run once and
-answer a single line.
+runner can alternate between configurations. The others (``held``, ``coverage``, ``instructions``, ``startup``) run
+once and answer a single line.
 """
 
 from __future__ import annotations
@@ -178,6 +178,22 @@ def chunks(system: Any, client: str, endpoint: str) -> None:
     serve(clients.prepare(system, client, endpoint), 2 * clients.CHUNKS, 0)
 
 
+def instructions(system: Any, size: int, item: str) -> None:
+    """Python instructions of one ``span`` or ``log`` record, by purpose."""
+    import instructions
+    import workload
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+    scope = ("opentelemetry.instrumentation.openai_v2", "2.1b0")
+    if item == "span":
+        provider = system.build(SimpleSpanProcessor, discard_spans(), shutdown_on_exit=False)
+        write = workload.span_writer(provider.get_tracer(*scope), workspace=system.workspace)
+    else:
+        logger = _logger_provider(system).get_logger(*scope)
+        write = workload.log_writer(logger, workspace=system.workspace)
+    say(instructions=instructions.count(write, workload.calls(size, 16)))
+
+
 def held(system: Any, size: int, count: int) -> None:
     """Bytes that the queue of the batch processor keeps alive per span, contents made anew for each span."""
     import random
@@ -227,7 +243,7 @@ def main(arguments: list[str]) -> None:
         startup(system)
     else:
         timed = {"spans": spans, "logs": logs, "log_calls": log_calls, "otlp": otlp, "chunks": chunks}
-        {**timed, "held": held}[task](system, **given)
+        {**timed, "held": held, "instructions": instructions}[task](system, **given)
 
 
 def startup(system: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -286,3 +289,46 @@ def test_a_model_inside_json_needs_a_letter(key: str) -> None:
         left = Redactor().attributes({key: text}, {})
         assert len(str(left.get(key, ""))) > 10
         assert (model in str(left[key])) is kept
+
+
+class _SaysItIs(str):
+    """A text that is equal to another one."""
+
+    def __new__(cls, text: str, claimed: str) -> _SaysItIs:
+        made = super().__new__(cls, text)
+        made.claimed = claimed
+        return made
+
+    claimed: str
+
+    def __eq__(self, other: object) -> bool:
+        return other == self.claimed
+
+    def __hash__(self) -> int:
+        return hash(self.claimed)
+
+
+class _Longer(Mapping[str, object]):
+    """A mapping that holds more than it says."""
+
+    def __getitem__(self, key: str) -> object:
+        raise KeyError(key)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[str]:
+        yield "index"
+
+    def items(self) -> Any:
+        return zip(itertools.repeat("index"), range(10_000), strict=False)
+
+
+def test_a_key_that_equals_a_known_one_is_written_as_the_known_one() -> None:
+    assert redactor.body({"index": 3}, "gen_ai.choice", {}) == {"index": 3}
+    pruned: Any = redactor.body({_SaysItIs("the patient is in pain", "index"): 3}, "gen_ai.choice", {})
+    assert [str.__str__(key) for key in pruned] == ["index"]
+
+
+def test_no_more_of_a_mapping_is_read_than_a_value_may_have() -> None:
+    assert redactor.body(_Longer(), "gen_ai.choice", {}) == {"index": 4_999}

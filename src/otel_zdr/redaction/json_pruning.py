@@ -213,9 +213,7 @@ def _collect_evident(value: object, found: list[dict[str, object]], depth: int, 
         for key, part in value.items():  # type: ignore[attr-defined]
             if type(part) is dict and type(key) is str and _adds_up(part):
                 name = key if vocabulary.is_usage_part(vocabulary.words_of(key)) else "usage"
-                pruned = _prune_mapping(
-                    value if name == key else {name: part}, _RULES[RESPONSE], depth, budget
-                )
+                pruned = _prune(value if name == key else {name: part}, _RULES[RESPONSE], depth, budget)
                 if type(pruned) is dict and pruned not in found:
                     found.append(pruned)
             elif type(part) in (dict, list, tuple):
@@ -272,8 +270,6 @@ def _prune_mapping(mapping: dict[Any, Any], rules: _Rules, depth: int, budget: _
     found: dict[str, object] = {}
     rule_of = rules.known.get
     for key, value in mapping.items():
-        if type(key) is not str:
-            continue
         rule = rule_of(key)
         if rule is None:
             rule = None if key in _STRUCTURE else rules.find(key)
@@ -305,7 +301,7 @@ def _prune_mapping(mapping: dict[Any, Any], rules: _Rules, depth: int, budget: _
                 value = _prune(value, part, depth - 1, budget)
             if value is REMOVED:
                 continue
-        found[key] = value
+        found[rule.key] = value  # not the other's key: equal to it may be a text of another class
     if rules.ties:
         _untie(found)
     return found or REMOVED
@@ -343,6 +339,7 @@ class _Rule:
     """What of the values under one key stays, in one context.
 
     Attributes:
+        key: the key.
         below: numbers whose amount is less; 0 where none stays.
         flag: whether a truth value stays.
         among: the texts that stay.
@@ -350,9 +347,10 @@ class _Rule:
         part: the rules by which a structure is entered; None where it is not.
     """
 
-    __slots__ = ("among", "below", "flag", "part", "stays")
+    __slots__ = ("among", "below", "flag", "key", "part", "stays")
 
     def __init__(self, key: str, context: str) -> None:
+        self.key = key
         self.below = _bound_of(key, context)
         self.flag = (context == PARAMETERS and key in _PARAMETER_NUMBERS) or (
             context == USAGE and key in _FLAGS
@@ -386,9 +384,9 @@ class _Rules:
         self.ties = context == RESPONSE
         self._context = context
 
-    def find(self, key: str) -> _Rule | None:
+    def find(self, key: object) -> _Rule | None:
         """The rule for a key; remembered where it keeps something, as a key that is not known may be content."""
-        if not 0 < len(key) <= 64:
+        if type(key) is not str or not 0 < len(key) <= 64:
             return None
         rule = _Rule(key, self._context)
         if not rule.keeps_some():

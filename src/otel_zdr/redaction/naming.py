@@ -30,6 +30,9 @@ _LEVELS = word_set(
     " alert emergency emerg panic notset"
 )
 
+#: As the standard library and OpenTelemetry write them.
+LEVELS = frozenset(level.upper() for level in _LEVELS)
+
 OPERATION_KEYS = ("gen_ai.operation.name", "llm.request.type", "ai.operationId")
 MODEL_KEYS = (
     "gen_ai.request.model",

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from otel_zdr import catalogue
-from otel_zdr.catalogue import shapes
+from otel_zdr.catalogue import names, shapes
 from otel_zdr.catalogue.rule import CONTENT_CLASSES, Rule
 from otel_zdr.redaction import json_pruning, shaping
-from otel_zdr.redaction.naming import KINDS, Names, is_level, rebuilt_span_name
+from otel_zdr.redaction.naming import KINDS, LEVELS, Names, is_level, rebuilt_span_name
 from otel_zdr.redaction.removed import REMOVED, count
 from otel_zdr.redaction.short_way import ShortWay
 
@@ -399,6 +399,8 @@ class Redactor:
         return text
 
     def _known_event(self, name: object) -> str | None:
+        if type(name) is str and len(name) < 129 and name in names.EVENTS:
+            return name
         try:
             text = shaping.plain_text(name)
             return text if text is not None and self._names.is_event(text) else None
@@ -452,6 +454,8 @@ class Redactor:
         if text is None:
             return None
         try:
+            if type(text) is str and len(text) < 17 and text in LEVELS:
+                return text
             plain = shaping.plain_text(text)
             if plain is not None and is_level(plain):
                 return plain
