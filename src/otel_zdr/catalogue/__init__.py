@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from otel_zdr.catalogue import _compiled, vocabulary
@@ -84,21 +85,17 @@ MEASURED = tuple({prefix: None for prefix, _, _ in _compiled.MEASURED})
 
 
 @cache
-def _measured_below(prefix: str) -> tuple[tuple[str, str], ...]:
-    return tuple((key, shape) for name, key, shape in _compiled.MEASURED if name == prefix)
+def _measured_below(prefixes: tuple[str, ...]) -> Mapping[str, str]:
+    return {key: shape for prefix, key, shape in _compiled.MEASURED if prefix in prefixes}
 
 
-def measured(instrument: str) -> dict[str, str]:
+def measured(instrument: str) -> Mapping[str, str]:
     """Shape by key, of the keys that are known on the measurements of this instrument and nowhere else.
 
     Bare words (``device``, ``count``) that a standard instrumentation writes.
     """
-    return {
-        key: shape
-        for prefix in MEASURED
-        if instrument.startswith(prefix)
-        for key, shape in _measured_below(prefix)
-    }
+    # Remembered by beginnings, which are few, and not by instruments, whose names are others'.
+    return _measured_below(tuple(filter(instrument.startswith, MEASURED)))
 
 
 def rows() -> list[dict[str, str]]:

@@ -31,7 +31,6 @@ REQUEST_SEED = "gen_ai.request.seed"
 REQUEST_FREQUENCY_PENALTY = "gen_ai.request.frequency_penalty"
 REQUEST_PRESENCE_PENALTY = "gen_ai.request.presence_penalty"
 REQUEST_CHOICE_COUNT = "gen_ai.request.choice.count"
-REQUEST_STREAM = "gen_ai.request.stream"
 SERVER_ADDRESS = "server.address"
 SERVER_PORT = "server.port"
 

@@ -8,7 +8,7 @@ different ones are kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -269,13 +269,6 @@ class Report:
             series = (hash(resource), point.start, *names)
             if series in self._series or len(self._series) < 100 * _MAX_GROUPS:
                 self._series[series] = max(self._series.get(series, 0), point.value)
-
-
-def sum_up(items: Iterator[Item] | Iterable[Item], report: Report) -> Report:
-    """Add all items to ``report`` and return it."""
-    for item in items:
-        report.add(item)
-    return report
 
 
 def _text(value: object) -> str:
