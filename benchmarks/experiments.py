@@ -120,6 +120,7 @@ class Run:
             for name in ("none@zdr", "zdr", "zdr-evidence-off", "zdr-other")
             if not self._quick or (compression == "none" and name in ("none@zdr", "zdr"))
         ]
+        points += [otlp(name, size, "none") for size in (SMALL, MIDDLE) for name in ("none@base", "floor")]
         with _serving("sink.py") as endpoint:
 
             def count(worker: Worker) -> None:

@@ -86,7 +86,7 @@ def rows(results: Results) -> list[Row]:
 
     def end_to_end(size: int, compression: str, name: str = "zdr") -> list[float]:
         return ratio(
-            cost(results, experiments.otlp("none@zdr", size, compression)),
+            cost(results, experiments.otlp(SYSTEMS[name].baseline, size, compression)),
             cost(results, experiments.otlp(name, size, compression)),
         )
 
@@ -126,6 +126,8 @@ def rows(results: Results) -> list[Row]:
         Row("evidence off: added ÷ evidence on", ratio(span_added("zdr-evidence-off"), span_added("zdr"))),
         Row("OTLP/HTTP with gzip, ZDR off ÷ on, 4 kB", end_to_end(SMALL, "gzip")),
         Row("OTLP/HTTP with gzip, ZDR off ÷ on, 40 kB", end_to_end(MIDDLE, "gzip")),
+        Row("OTLP/HTTP, bare allowlist, off ÷ on, 4 kB", end_to_end(SMALL, "none", "floor")),
+        Row("OTLP/HTTP, bare allowlist, off ÷ on, 40 kB", end_to_end(MIDDLE, "none", "floor")),
         Row("OTLP/HTTP, evidence off, ZDR off ÷ on, 4 kB", end_to_end(SMALL, "none", "zdr-evidence-off")),
         Row("OTLP/HTTP, evidence off, ZDR off ÷ on, 40 kB", end_to_end(MIDDLE, "none", "zdr-evidence-off")),
         Row("OTLP/HTTP, not under ZDR: off ÷ installed, 4 kB", end_to_end(SMALL, "none", "zdr-other")),
