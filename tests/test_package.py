@@ -32,7 +32,7 @@ LAYERS = {
     "environment_variables": set(),
     "import_hooks": set(),
     "sdk": {"errors", "import_hooks", "catalogue", "redaction", "settings", "policy", "workspaces"},
-    "instrumentation": {"errors", "settings", "policy", "workspaces", "sdk", "version"},
+    "instrumentation": {"errors", "import_hooks", "settings", "policy", "workspaces", "sdk", "version"},
     "collector": {"errors", "catalogue", "redaction", "settings", "policy", "workspaces"},
     "testing": {"sdk"},
     "pytest_plugin": {"testing", "settings"},

@@ -89,14 +89,16 @@ def counted(lines: list[dict[str, Any]]) -> int | None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     results=st.lists(_results, min_size=1, max_size=14),
+    times=st.sampled_from([1, 1, 3]),
     step=st.sampled_from([1 << 20, 700, 4096]),
     spaced=st.booleans(),
     last=st.sampled_from(["\n", "", "\r\n"]),
 )
 async def test_the_characters_of_any_stream_are_summed(
-    url: str, telemetry: Any, scripted: Scripted, results: Any, step: int, spaced: bool, last: str
+    url: str, telemetry: Any, scripted: Scripted, results: Any, times: int, step: int, spaced: bool, last: str
 ) -> None:
-    lines = [{"result": result} for result in results]
+    # Lines that end as the one before are counted without being read.
+    lines = [{"result": result} for result in results for _ in range(times)]
     separators = (", ", ": ") if spaced else (",", ":")
     body = "\n".join(json.dumps(line, separators=separators) for line in lines) + last
     scripted.body, scripted.step = body.encode(), step

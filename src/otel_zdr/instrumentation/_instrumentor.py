@@ -3,41 +3,50 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
-from collections.abc import Collection
-from typing import Any, ClassVar
+import threading
+from collections.abc import Collection, Mapping
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
 
+from otel_zdr.import_hooks import when_imported
 from otel_zdr.version import VERSION
 
-from . import _hosts
-from ._patch import Patches
-from ._telemetry import Telemetry
+if TYPE_CHECKING:
+    from ._patch import Patches
+    from ._telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
 
 class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
-    """One client library. Subclasses set the class variables and `_patch`.
+    """One client library. Subclasses set the class variables.
 
     `instrument(tracer_provider=None, meter_provider=None, logger_provider=None)` and `uninstrument()` are
     those of every OpenTelemetry instrumentor. A client that is not installed is passed over quietly, one
     whose version is out of range with one line that says so.
 
+    The launcher loads every instrumentor in every process, whatever that process uses. So the modules of the
+    subclasses hold nothing but these variables, and what patches a client is imported when the client is.
+
     Class variables:
         client: the name of the client, last part of the scope `otel_zdr.instrumentation.<client>`.
         requires: requirements such as `"openai >=2.54,<4"`. Empty: always instrumented.
+        patching: for each package that is waited for, the module here that patches it. Its
+            `patch(patches, get_telemetry)` applies `patches.wrap(module, name, wrapper)` for each method.
         out_of_range: the level of the line about a version out of range.
     """
 
     client: ClassVar[str]
     requires: ClassVar[tuple[str, ...]]
+    patching: ClassVar[Mapping[str, str]]
     out_of_range: ClassVar[int] = logging.WARNING
 
-    _patches: Patches | None = None
+    _active: _Patching | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         return self.requires
@@ -62,24 +71,57 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         return super().instrument(**kwargs)
 
     def _instrument(self, **kwargs: Any) -> None:
-        telemetry = Telemetry(
-            f"otel_zdr.instrumentation.{self.client}",
-            VERSION,
-            tracer_provider=kwargs.get("tracer_provider"),
-            meter_provider=kwargs.get("meter_provider"),
-            logger_provider=kwargs.get("logger_provider"),
-        )
-        _hosts.forget()
-        self._patches = Patches()
-        self._patch(self._patches, telemetry)
+        self._active = _Patching(f"otel_zdr.instrumentation.{self.client}", kwargs)
+        for package, module in self.patching.items():
+            when_imported(package, partial(self._active.apply, module))
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        patches, self._patches = self._patches, None
-        if patches is not None:
-            patches.remove()
+        active, self._active = self._active, None
+        if active is not None:
+            active.remove()
 
-    @abstractmethod
-    def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        """Apply `patches.wrap(module, name, sync_call(operation) or async_call(operation))` for each
-        method.
-        """
+
+class _Patching:
+    """The patches between one `instrument` and the `uninstrument` that follows."""
+
+    def __init__(self, scope: str, providers: Mapping[str, Any]) -> None:
+        self._scope = scope
+        self._providers = providers
+        self._lock = threading.Lock()
+        self._patches: Patches | None = None
+        self._telemetry: Telemetry | None = None
+        self._removed = False
+
+    def apply(self, module: str, _package: Any) -> None:
+        """Have `module` patch the package that has been imported. Never raises."""
+        try:
+            from . import _hosts
+            from ._patch import Patches
+
+            patch = import_module(module, __package__).patch
+            with self._lock:
+                if self._removed:
+                    return
+                if self._patches is None:
+                    _hosts.forget()
+                    self._patches = Patches()
+            patch(self._patches, self._get_telemetry)
+        except Exception as exc:
+            _log.debug("%s is not instrumented: %s", self._scope, type(exc).__qualname__)
+
+    def _get_telemetry(self) -> Telemetry:
+        from ._telemetry import Telemetry
+
+        with self._lock:
+            if self._telemetry is None:
+                given = (f"{signal}_provider" for signal in ("tracer", "meter", "logger"))
+                providers = {name: self._providers.get(name) for name in given}
+                self._telemetry = Telemetry(self._scope, VERSION, **providers)
+            return self._telemetry
+
+    def remove(self) -> None:
+        """Take them back, and apply none from now on."""
+        with self._lock:
+            self._removed = True
+        if self._patches is not None:
+            self._patches.remove()

@@ -6,11 +6,12 @@ import importlib
 import inspect
 import sys
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from ._wrap import Wrapper
+if TYPE_CHECKING:
+    from ._wrap import Wrapper
 
 _log = getLogger(__name__)
 

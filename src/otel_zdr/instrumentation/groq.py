@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from ._instrumentor import ClientInstrumentor
-from ._patch import Patches
-from ._telemetry import Telemetry
-from .openai import CHAT, SPEECH, TRANSCRIPTION, patch_resources
 
 
 class GroqInstrumentor(ClientInstrumentor):
@@ -15,16 +13,4 @@ class GroqInstrumentor(ClientInstrumentor):
 
     client: ClassVar[str] = "groq"
     requires: ClassVar[tuple[str, ...]] = ("groq >=0.37,<2",)
-
-    def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        patch_resources(
-            patches,
-            telemetry,
-            (
-                ("groq.resources.chat.completions", "Completions", "create", CHAT),
-                ("groq.resources.audio.transcriptions", "Transcriptions", "create", TRANSCRIPTION),
-                ("groq.resources.audio.translations", "Translations", "create", TRANSCRIPTION),
-                ("groq.resources.audio.speech", "Speech", "create", SPEECH),
-            ),
-            provider="groq",
-        )
+    patching: ClassVar[Mapping[str, str]] = {"groq": "._groq"}

@@ -3,16 +3,17 @@
 Speech to text and the router have no SDK of their own, so applications speak to them with any HTTP library.
 Requests to other hosts than `OTEL_ZDR_INWORLD_HOSTS` pass untouched. Calls that a client's own instrumentor
 covers are nested in its span and make none here; spans of HTTP instrumentors are another layer and stay.
+
+requests and httpx are imported by most processes, if only for the exporter, and few of those speak to Inworld:
+until the first request to one of its hosts only what looks at the URL is loaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from .._instrumentor import ClientInstrumentor
-from .._patch import Patches
-from .._telemetry import Telemetry
-from . import _aiohttp, _httpx, _requests, _websockets
 
 __all__ = ["InworldTransportInstrumentor"]
 
@@ -23,7 +24,10 @@ class InworldTransportInstrumentor(ClientInstrumentor):
     client: ClassVar[str] = "transports"
     # Any of the libraries will do, and each is patched when it is imported.
     requires: ClassVar[tuple[str, ...]] = ()
-
-    def _patch(self, patches: Patches, telemetry: Telemetry) -> None:
-        for transport in (_requests, _httpx, _aiohttp, _websockets):
-            transport.patch(patches, telemetry)
+    patching: ClassVar[Mapping[str, str]] = {
+        "requests": ".transports._requests",
+        "httpx": ".transports._httpx",
+        "httpx2": ".transports._httpx",
+        "aiohttp": ".transports._aiohttp",
+        "websockets": ".transports._websockets",
+    }

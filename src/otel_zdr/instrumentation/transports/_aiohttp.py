@@ -242,6 +242,6 @@ def _ended(socket: Socket, response: Any, message: Any) -> None:
         socket.closed(INTERRUPTED)
 
 
-def patch(patches: Patches, telemetry: Telemetry) -> None:
-    patches.wrap("aiohttp.client", "ClientSession._request", async_frame(_Aiohttp(), telemetry))
-    patches.wrap("aiohttp.client", "ClientSession._ws_connect", _connecting(telemetry))
+def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
+    patches.wrap("aiohttp.client", "ClientSession._request", async_frame(_Aiohttp(), get_telemetry))
+    patches.wrap("aiohttp.client", "ClientSession._ws_connect", _connecting(get_telemetry()))

@@ -76,6 +76,7 @@ _telling = cache(lambda keys: Telling(*keys))  # those in our own source
 
 # Pieces of a stream of which only the metadata is read are put aside up to so many bytes.
 BATCH = 32 * 1024
+_MOST_PIECES = 64
 
 
 class Each(Observer):
@@ -96,7 +97,17 @@ class Each(Observer):
         pieces: those that are not read yet.
     """
 
-    __slots__ = ("_digest", "_inner", "_lines", "_reading", "_room", "_telling", "collects", "pieces")
+    __slots__ = (
+        "_digest",
+        "_inner",
+        "_lines",
+        "_reading",
+        "_room",
+        "_size",
+        "_telling",
+        "collects",
+        "pieces",
+    )
 
     def __init__(
         self,
@@ -109,7 +120,7 @@ class Each(Observer):
         self._inner = inner
         self._telling = _telling(inner.tells) if inner.tells else None
         self._digest = digest
-        self._room = BATCH
+        self._room = self._size = BATCH
         self._reading = threading.Lock()
         self.collects = False
         self.pieces: list[bytes] = []
@@ -130,6 +141,11 @@ class Each(Observer):
                 self._inner.chunk(call, document)
                 self.collects = not call.wants_content
 
+    def batch(self, count: int) -> int:
+        """How many pieces to collect for the next batch, when one of `count` pieces has been read."""
+        # At most twice as many: the first pieces of an answer may be short.
+        return max(1, min(BATCH * count // self._size, 2 * count, _MOST_PIECES))
+
     def digest(self, call: Call) -> None:
         """Read what was collected; contained, as `see` is. From any thread, also while another collects."""
         self._room = BATCH
@@ -147,6 +163,7 @@ class Each(Observer):
             block = b"".join(pieces)
         except TypeError:  # the client decodes them
             block = b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+        self._size = len(block) or BATCH
         if self.broken:
             return
         end = block.rfind(b"\n") + 1

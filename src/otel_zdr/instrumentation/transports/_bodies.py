@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator
+from itertools import islice
 from logging import getLogger
 from time import perf_counter
 from types import AsyncGeneratorType, GeneratorType
@@ -15,7 +16,7 @@ from typing import Any
 
 from .._call import INTERRUPTED
 from .._streams import Observer, advancing, advancing_async
-from ._answers import BATCH, Document, Each
+from ._answers import Document, Each
 
 _log = getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Body:
 
         setattr(response, name, reading)
 
-    def _iterate(self, source: Any, feed: bool) -> Generator[Any, None, None]:
+    def _iterate(self, source: GeneratorType[Any, Any, Any], feed: bool) -> Generator[Any, None, None]:
         call, observer = self.call, self.observer
         try:
             if feed:
@@ -111,15 +112,14 @@ class Body:
                         break
                 if isinstance(observer, Each) and observer.collects:
                     # What `Each.see` does, without a call for each piece: there are several to a chunk.
-                    collect, room = observer.pieces.append, BATCH
-                    for item in source:
-                        call.touched = perf_counter()
-                        collect(item)
-                        room -= len(item)
-                        if room < 0:
-                            observer.digest(call)
-                            room = BATCH
-                        yield item
+                    collect, count = observer.pieces.append, 1
+                    while source.gi_frame is not None:
+                        for item in islice(source, count):
+                            call.touched = perf_counter()
+                            collect(item)
+                            yield item
+                        observer.digest(call)
+                        count = observer.batch(count)
             else:
                 for item in source:
                     yield item

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from logging import getLogger
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .._telemetry import Telemetry
-from .._wrap import Wrapper
-from ._endpoints import open_exchange
-from ._exchange import Exchange
 from ._request import Request
+
+if TYPE_CHECKING:
+    from .._telemetry import Telemetry
+    from .._wrap import Wrapper
+    from ._exchange import Exchange
 
 _log = getLogger(__name__)
 
@@ -27,13 +28,13 @@ class Transport(Protocol):
         ...
 
 
-def sync_frame(transport: Transport, telemetry: Telemetry) -> Wrapper:
+def sync_frame(transport: Transport, get_telemetry: Callable[[], Telemetry]) -> Wrapper:
     """For a function that returns the response."""
 
     def wrapper(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        exchange = _open(transport, telemetry, instance, args, kwargs)
+        exchange = _open(transport, get_telemetry, instance, args, kwargs)
         if exchange is None:
             return wrapped(*args, **kwargs)
         call = exchange.call
@@ -51,13 +52,13 @@ def sync_frame(transport: Transport, telemetry: Telemetry) -> Wrapper:
     return wrapper
 
 
-def async_frame(transport: Transport, telemetry: Telemetry) -> Wrapper:
+def async_frame(transport: Transport, get_telemetry: Callable[[], Telemetry]) -> Wrapper:
     """For a coroutine function that returns the response."""
 
     async def traced(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        exchange = _open(transport, telemetry, instance, args, kwargs)
+        exchange = _open(transport, get_telemetry, instance, args, kwargs)
         if exchange is None:
             return await wrapped(*args, **kwargs)
         call = exchange.call
@@ -76,14 +77,23 @@ def async_frame(transport: Transport, telemetry: Telemetry) -> Wrapper:
 
 
 def _open(
-    transport: Transport, telemetry: Telemetry, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    transport: Transport,
+    get_telemetry: Callable[[], Telemetry],
+    instance: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Exchange | None:
     try:
         request = transport.request(instance, args, kwargs)
+        if request is None:
+            return None
+        # Not before a request to Inworld: most processes never make one.
+        from ._endpoints import open_exchange
+
+        return open_exchange(get_telemetry(), request)
     except Exception as exc:
         _log.debug("a request was not read: %s", type(exc).__qualname__)
         return None
-    return None if request is None else open_exchange(telemetry, request)
 
 
 def _answered(transport: Transport, exchange: Exchange, response: Any, kwargs: dict[str, Any]) -> None:

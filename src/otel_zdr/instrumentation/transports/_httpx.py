@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from .._patch import Patches
-from .._telemetry import Telemetry
-from ._bodies import Body, whole
-from ._exchange import Exchange
 from ._frames import async_frame, sync_frame
 from ._request import Request, authorization, inworld_url
+
+if TYPE_CHECKING:
+    from .._patch import Patches
+    from .._telemetry import Telemetry
+    from ._exchange import Exchange
 
 
 class _Httpx:
@@ -31,6 +33,8 @@ class _Httpx:
         observer = exchange.answered(response.status_code, response.headers)
         if observer is None:
             return
+        from ._bodies import Body, whole
+
         if not kwargs.get("stream", False):
             whole(call, observer, response.content)
             return
@@ -48,7 +52,7 @@ class _Httpx:
             body.end_with(response, "close")
 
 
-def patch(patches: Patches, telemetry: Telemetry) -> None:
+def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
     for module in ("httpx", "httpx2"):
-        patches.wrap(module, "Client.send", sync_frame(_Httpx(is_async=False), telemetry))
-        patches.wrap(module, "AsyncClient.send", async_frame(_Httpx(is_async=True), telemetry))
+        patches.wrap(module, "Client.send", sync_frame(_Httpx(is_async=False), get_telemetry))
+        patches.wrap(module, "AsyncClient.send", async_frame(_Httpx(is_async=True), get_telemetry))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from .._hosts import is_inworld, server_of
-from ._skim import METADATA, skim
 
 Server = tuple[str, "int | None"]
 
@@ -30,13 +29,15 @@ class Request(NamedTuple):
     body: Any
     key: str | None
 
-    def fields(self, keep: int = METADATA) -> Mapping[str, Any]:
+    def fields(self, keep: int) -> Mapping[str, Any]:
         """The fields of the JSON body, texts longer than `keep` bytes as their length."""
         body = self.body
         if isinstance(body, Mapping):
             return body
         if isinstance(body, (bytes, bytearray)) and body[:2] == b"--":
             return _config_part(bytes(body))
+        from ._skim import skim
+
         fields = skim(body, keep)
         return fields if isinstance(fields, dict) else {}
 

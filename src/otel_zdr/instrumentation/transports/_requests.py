@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from .._patch import Patches
-from .._streams import Observer
-from .._telemetry import Telemetry
-from ._bodies import Body, whole
-from ._exchange import Exchange
 from ._frames import sync_frame
 from ._request import Request, authorization, inworld_url
+
+if TYPE_CHECKING:
+    from .._patch import Patches
+    from .._streams import Observer
+    from .._telemetry import Telemetry
+    from ._exchange import Exchange
 
 
 class _Requests:
@@ -31,6 +33,8 @@ class _Requests:
 
 def observe(call: Any, observer: Observer, response: Any) -> None:
     """Observe a response's body: at once if requests has read it, else as the application reads it."""
+    from ._bodies import Body, whole
+
     if response._content is not False:
         whole(call, observer, response.content or b"")
         return
@@ -39,5 +43,5 @@ def observe(call: Any, observer: Observer, response: Any) -> None:
     body.end_with(response, "close")
 
 
-def patch(patches: Patches, telemetry: Telemetry) -> None:
-    patches.wrap("requests.sessions", "Session.send", sync_frame(_Requests(), telemetry))
+def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
+    patches.wrap("requests.sessions", "Session.send", sync_frame(_Requests(), get_telemetry))

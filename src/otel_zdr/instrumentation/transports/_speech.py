@@ -95,16 +95,28 @@ class Spoken(Observer):
         """The usage in many lines. Each is mostly audio, so they are searched from their ends and none is
         parsed.
         """
-        find, find_last, remembered, after = lines.find, lines.rfind, _usages.get, len(_USAGE)
+        # Most lines end as the one before them did, which is told sooner than what their end says.
+        find, before, length, repeated = lines.find, b"", 0, 0
         while (end := find(b"\n", start, stop)) >= 0:
-            at = find_last(_USAGE, start, end)
-            if at >= 0:
-                said = lines[at + after : end]
-                if not self._add(remembered(said) or _remember(said)):
+            if length and end - length >= start and lines.startswith(before, end - length):
+                repeated += 1
+            else:
+                at = lines.rfind(_USAGE, start, end)
+                if at >= 0 and self.usage(lines[at + len(_USAGE) : end]):
+                    self._repeat(before, repeated)
+                    before, length, repeated = lines[at:end], end - at, 0
+                elif at >= 0 or lines.startswith(b'{"error"', start):
                     self.chunk(call, skim(lines[start:end]))
-            elif lines.startswith(b'{"error"', start):
-                self.chunk(call, skim(lines[start:end]))
             start = end + 1
+        self._repeat(before, repeated)
+
+    def _repeat(self, end: bytes, times: int) -> None:
+        """Count the end of a line, from `_USAGE` on, so many times more."""
+        if times:
+            said = end[len(_USAGE) :]
+            counted = (_usages.get(said) or _remember(said))[1]
+            if counted is not None:
+                self._counted = counted * times + (self._counted or 0)
 
     def usage(self, said: bytes | str) -> bool:
         """What follows the key, up to the end of the line: `: {…}` and whatever stands behind it.

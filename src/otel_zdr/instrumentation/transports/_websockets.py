@@ -144,7 +144,7 @@ def _lost(socket: Socket, error: BaseException) -> None:
         socket.failed(error)
 
 
-def patch(patches: Patches, telemetry: Telemetry) -> None:
-    connections = _Connections(telemetry)
+def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
+    connections = _Connections(get_telemetry())
     patches.wrap("websockets.sync.client", "ClientConnection.handshake", connections.handshake)
     patches.wrap("websockets.asyncio.client", "ClientConnection.handshake", connections.handshake_async)
