@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +95,27 @@ for instrumentor in instrumentors:
     instrumentor.instrument(skip_dep_check=True)
 assert wrapped(requests.Session, "send")
 """)
+
+
+@pytest.mark.parametrize(("version", "fits"), [("1.0", True), ("99.0", False)])
+def test_under_the_launcher_a_version_out_of_range_is_left_alone_with_one_line(
+    version: str, fits: bool, tmp_path: Path
+) -> None:
+    client, info = tmp_path / "groq", tmp_path / f"groq-{version}.dist-info"
+    client.mkdir()
+    info.mkdir()
+    (client / "__init__.py").write_text("")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: groq\nVersion: {version}\n")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("opentelemetry-instrument"), sys.executable, "-c", "import groq"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OTEL_LOGS_EXPORTER": "none"},
+    )
+    assert done.returncode == 0
+    line = "groq is not instrumented: this version works with groq"
+    assert done.stderr.count(line) == (0 if fits else 1), done.stderr
 
 
 def test_a_fault_in_what_patches_a_client_does_not_come_out_of_its_import() -> None:

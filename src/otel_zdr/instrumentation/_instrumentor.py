@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -57,21 +57,35 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             conflict = self._check_dependency_conflicts()
             if conflict is not None:
                 if conflict.found:
-                    _log.log(
-                        self.out_of_range,
-                        "%s is not instrumented: this version works with %s, installed is %s",
-                        self.client,
-                        conflict.required,
-                        conflict.found,
-                    )
+                    self._say_out_of_range(conflict)
                     return None
                 if not kwargs.get("raise_exception_on_conflict", False):
                     _log.debug("%s is not instrumented: it is not installed", self.client)
                     return None
         return super().instrument(**kwargs)
 
+    def _is_out_of_range(self) -> bool:
+        """Whether a version is installed that is not worked with; says so."""
+        conflict = self._check_dependency_conflicts()
+        if conflict is None or not conflict.found:
+            return False
+        self._say_out_of_range(conflict)
+        return True
+
+    def _say_out_of_range(self, conflict: Any) -> None:
+        _log.log(
+            self.out_of_range,
+            "%s is not instrumented: this version works with %s, installed is %s",
+            self.client,
+            conflict.required,
+            conflict.found,
+        )
+
     def _instrument(self, **kwargs: Any) -> None:
-        self._active = _Patching(f"otel_zdr.instrumentation.{self.client}", kwargs)
+        scope = f"otel_zdr.instrumentation.{self.client}"
+        # Asked again: the launcher has every instrumentor skip the check, as if it had made it, but looks only at
+        # what a distribution of a single instrumentor says of itself.
+        self._active = _Patching(scope, kwargs, self._is_out_of_range)
         for package, module in self.patching.items():
             when_imported(package, partial(self._active.apply, module))
 
@@ -84,9 +98,10 @@ class ClientInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 class _Patching:
     """The patches between one `instrument` and the `uninstrument` that follows."""
 
-    def __init__(self, scope: str, providers: Mapping[str, Any]) -> None:
+    def __init__(self, scope: str, providers: Mapping[str, Any], is_out_of_range: Callable[[], bool]) -> None:
         self._scope = scope
         self._providers = providers
+        self._is_out_of_range = is_out_of_range
         self._lock = threading.Lock()
         self._patches: Patches | None = None
         self._telemetry: Telemetry | None = None
@@ -95,6 +110,9 @@ class _Patching:
     def apply(self, module: str, _package: Any) -> None:
         """Have `module` patch the package that has been imported. Never raises."""
         try:
+            if self._is_out_of_range():
+                return
+
             from . import _hosts
             from ._patch import Patches
 
@@ -107,7 +125,7 @@ class _Patching:
                     self._patches = Patches()
             patch(self._patches, self._get_telemetry)
         except Exception as exc:
-            _log.debug("%s is not instrumented: %s", self._scope, type(exc).__qualname__)
+            _log.warning("%s is not instrumented: %s", self._scope, type(exc).__qualname__)
 
     def _get_telemetry(self) -> Telemetry:
         from ._telemetry import Telemetry
