@@ -11,7 +11,8 @@ from collections.abc import Generator, Iterator
 
 from otel_zdr.catalogue import shapes
 from otel_zdr.collector import json_values, spellings, values
-from otel_zdr.collector.keys import EVIDENCE, JSON, PLAIN_SHAPES, PRUNED, Keys
+from otel_zdr.collector.keys import EVIDENCE, JSON, NAME, ODD, PLAIN_SHAPES, PRUNED, Keys
+from otel_zdr.collector.ordinary import content_that_looks_kept
 from otel_zdr.collector.ottl import all_of, any_of, is_one_of, match, text, texts, words
 
 
@@ -31,6 +32,9 @@ def clean_odd(
     ``server``: a condition under which keys that the caller fills in are removed too.
     """
     raw, rest, kept = f'{cache}["raw"]', f'{cache}["rest"]', f'{cache}["kept"]'
+    # Our own marks would be asked for in every expression below, like keys that nobody knows.
+    for mark in (ODD, NAME):
+        yield f"delete_key({target}, {text(mark)})"
     yield f"set({raw}, {target})"
     parts = yield from _by_shape(raw, rest, cache, keys)
     for shape, part in parts.items():
@@ -69,12 +73,19 @@ def _by_shape(raw: str, rest: str, cache: str, keys: Keys) -> Generator[str, Non
     parts = {shape: f'{cache}["{shape}"]' for shape in PLAIN_SHAPES}
     listed, found = f'{cache}["listed"]', f'{cache}["found"]'
     for shape, part in parts.items():
-        yield f"set({part}, {raw})"
-        yield f"keep_keys({part}, {texts(keys.common.get(shape, ()))})"
-        yield (
-            f'merge_maps({listed}, {part}, "insert")' if shape != shapes.SCALAR else f"set({listed}, {part})"
-        )
-    yield f"set({rest}, Filter({raw}, (k, _) => {listed}[k] == nil))"
+        often = keys.common.get(shape, ())
+        yield f"set({part}, {raw})" if often else f"set({part}, Filter({listed}, (_, v) => false))"
+        if often:
+            yield f"keep_keys({part}, {texts(often)})"
+            merge = f'merge_maps({listed}, {part}, "insert")'
+            yield merge if shape != shapes.SCALAR else f"set({listed}, {part})"
+    # What no shape takes, and content that most spans carry, is not asked for every expression below.
+    wanted = all_of(
+        f"{listed}[k] == nil",
+        values.may_survive("v"),
+        f"not {match('k', f'^{words(content_that_looks_kept(keys))}$')}",
+    )
+    yield f"set({rest}, Filter({raw}, (k, v) => {wanted}))"
     for shape, part in parts.items():
         if keys.rare.get(shape):
             rare = is_one_of("k", keys.rare[shape])
@@ -146,27 +157,28 @@ def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
     These are keys of a closed shape, of one word, with an index, below a kept prefix, or spelt in words of the
     vocabulary.
     """
+    given = f"where Len({rest}) > 0"
     bare = (_listed(keys, shape, fits("v")) for shape, fits in values.BOUNDED.items())
     yield f"set({new}, Filter({rest}, (k, v) => {any_of(closed_condition(keys), *bare)}))"
     indexed = all_of(
         "IsString(v)", "Len(v) <= 128", match("k", r"\.[0-9]+\."), values.closed("k", "v", keys.indexed)
     )
-    yield f'merge_maps({new}, Filter({rest}, (k, v) => {indexed}), "insert")'
+    yield f'merge_maps({new}, Filter({rest}, (k, v) => {indexed}), "insert") {given}'
     if keys.kept_prefixes:
-        yield f'merge_maps({new}, Filter({rest}, (k, v) => {_kept(keys)}), "insert")'
+        yield f'merge_maps({new}, Filter({rest}, (k, v) => {_kept(keys)}), "insert") {given}'
     free, spelt = f'{cache}["free"]', f'{cache}["spelt"]'
     allowed = all_of("Len(k) <= 200", f"not {match('k', keys.denied)}")
-    yield f"set({free}, Filter({rest}, (k, _) => {allowed}))"
+    yield f"set({free}, Filter({rest}, (k, _) => {allowed})) {given}"
     figures = any_of(
         values.count("v"), spellings.may_be_large("k", values.figure("v")), values.structure("v")
     )
     below = all_of(spellings.below_kept_prefix("k"), figures)
-    yield f'merge_maps({new}, Filter({free}, (k, v) => {below}), "insert")'
-    yield f"set({spelt}, Filter({free}, (k, _) => {spellings.may_be_spelt('k')}))"
-    yield f"set({spelt}, Filter({spelt}, (k, _) => {spellings.is_spelt('k')}))"
+    yield f'merge_maps({new}, Filter({free}, (k, v) => {below}), "insert") {given}'
+    yield f"set({spelt}, Filter({free}, (k, _) => {spellings.may_be_spelt('k')})) {given}"
+    yield f"set({spelt}, Filter({spelt}, (k, _) => {spellings.is_spelt('k')})) {given}"
     times = all_of(spellings.tells_a_time("k"), values.elapsed("v"))
     told = all_of(any_of(figures, times), spellings.tells_a_figure("k"))
-    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert") {given}'
     reason = match("k", "(?i)reasons?$")
     finish = match("v", f"^{values.CLOSED[shapes.ENUM_PREFIX + 'finish_reason']}$")
     stopped = all_of("IsString(v)", "Len(v) <= 40", reason, finish)
@@ -176,7 +188,7 @@ def _unlisted(new: str, rest: str, cache: str, keys: Keys) -> Iterator[str]:
         all_of(spellings.tells_a_name("k"), named),
         all_of(values.small("v"), spellings.tells_a_parameter("k")),
     )
-    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert")'
+    yield f'merge_maps({new}, Filter({spelt}, (k, v) => {told}), "insert") {given}'
 
 
 def _shared(keys: Keys) -> str:

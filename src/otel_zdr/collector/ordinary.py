@@ -24,6 +24,25 @@ _DROPPED = (
 )
 
 
+#: Of these, beginnings of those whose values are JSON or a URL, which has no space in it.
+_JSON_OR_URL = (
+    *(
+        "gen_ai.input.m",
+        "gen_ai.output.m",
+        "gen_ai.prompt",
+        "gen_ai.completion",
+        "gen_ai.system_instructions",
+    ),
+    *("gen_ai.tool.call.", "gen_ai.tool.definitions", "input.value", "output.value", "traceloop.entity."),
+    *("url.full", "url.path", "url.query", "http.url", "http.target"),
+)
+
+
+def content_that_looks_kept(keys: Keys) -> tuple[str, ...]:
+    """Removed keys of most instrumentations whose values alone do not tell that they have to go."""
+    return tuple(key for key in keys.dropped if key.startswith(_JSON_OR_URL))
+
+
 def clean_ordinary(
     target: str,
     cache: str,

@@ -49,6 +49,12 @@ def scalar(value: str) -> str:
     return any_of(tokens(value), f"IsBool({value})")
 
 
+def may_survive(value: str) -> str:
+    """Whether some shape may take the value: no text does that has a space in it, but for JSON."""
+    shapes_of_text = match(value, r"^(?:[!-~]{1,192}$|\s*[\[{])")
+    return any_of(f'not ({value} >= "")', shapes_of_text)
+
+
 def opens(value: str) -> str:
     """Whether a text may be JSON, and is short enough to be read."""
     return all_of(f"IsString({value})", match(value, r"^\s*[\[{]"), f"Len({value}) <= {shapes.MAX_JSON}")
