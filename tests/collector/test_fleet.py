@@ -23,6 +23,7 @@ RATE = 2000
 BATCH = 100
 CONNECTIONS = 2
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
+ODD_KEYS = ("acme.usageMetadata.promptTokenCount", "llm.usage.cost_details")
 
 
 class Names:
@@ -57,8 +58,10 @@ class Load:
 
     def __init__(self, agent: Collector, content: str) -> None:
         text = " ".join([content, *("word" for _ in range(380))])
-        attributes = {**METADATA, "gen_ai.input.messages": text, "gen_ai.output.messages": text}
-        made = [span(attributes) for _ in range(BATCH)]
+        content_of_all = {"gen_ai.input.messages": text, "gen_ai.output.messages": text}
+        # Most spans are of the conventions, and some have keys that only their words or their JSON speak for.
+        usual = {key: value for key, value in METADATA.items() if key not in ODD_KEYS}
+        made = [span({**(usual if n % 10 else METADATA), **content_of_all}) for n in range(BATCH)]
         self.template = traces(*made, resource={"service.name": "shop"}).SerializeToString()
         self.size = len(self.template) / BATCH
         self.places = [self.template.index(each.span_id) for each in made]
@@ -86,6 +89,7 @@ class Load:
         self.stop.set()
         for sender in self.senders:
             sender.join()
+        self.rate = self.taken / (time.monotonic() - self.begin)
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -168,8 +172,8 @@ def test_a_killed_gateway_loses_nothing_and_nothing_leaks(binary: str, tmp_path:
             if path.is_file():
                 assert content.encode() not in path.read_bytes(), path
         # Three Collectors, the senders and the destination share what may be two cores, and others use them.
-        assert load.taken >= 0.3 * RATE * SECONDS, "the machine did not take the load"
-        print(f"{load.taken / SECONDS:,.0f} spans/s taken")
+        assert load.rate >= 0.6 * RATE, "the machine did not take the load"
+        print(f"{load.rate:,.0f} spans/s taken")
     finally:
         for collector in everybody:
             collector.stop()
