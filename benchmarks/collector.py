@@ -5,7 +5,8 @@
     python benchmarks/collector.py [--seconds 5] [--rounds 3] [--json FILE]
 
 Spans of 16 small attributes, two attributes of content, an event and a link are sent over OTLP/HTTP in batches
-of 100 by two connections, to a Collector that exports to nothing or, compressed, to a second Collector. Both
+of 100 by two connections, to a Collector that exports to nothing or, compressed, to a sink that takes everything.
+The Collector has one core for itself, as a gateway has its machine; senders and sink share another. Both
 configurations take turns, so that a noisy machine is unfair to neither; the figures are medians of the rounds.
 CPU is the Collector's own, from ``/proc``.
 """
@@ -13,14 +14,17 @@ CPU is the Collector's own, from ``/proc``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +88,8 @@ def configuration(folder: Path, zdr: bool, destination: str) -> Path:
             "otlp_http": {
                 "endpoint": destination,
                 "compression": "gzip",
-                "sending_queue": {"queue_size": 2000, "block_on_overflow": True},
+                # Short: what waits in it has been taken, but its cost has not been paid.
+                "sending_queue": {"queue_size": 10, "block_on_overflow": True},
             }
         }
     else:
@@ -93,6 +98,34 @@ def configuration(folder: Path, zdr: bool, destination: str) -> Path:
     path = folder / f"{'zdr' if zdr else 'pass'}-{'otlp' if destination else 'nothing'}.yaml"
     path.write_text(yaml.safe_dump(config, width=10**9))
     return path
+
+
+@contextlib.contextmanager
+def core_of_its_own() -> Iterator[None]:
+    """What is started inside has the first core, and this process and its other children the second.
+
+    On a machine with one core they share it.
+    """
+    first, *others = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {first})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, others[:1] or {first})
+
+
+@contextlib.contextmanager
+def sink() -> Iterator[str]:
+    """The address of a server that takes everything, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("sink.py"))]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.stdin.close()
+        process.wait()
 
 
 def cpu_seconds(collector: Collector) -> float:
@@ -140,42 +173,41 @@ def main() -> int:
         [str(ROOT / "collector-config" / "build.sh")], capture_output=True, text=True, check=True
     ).stdout.strip()
     results: dict[str, dict[str, float]] = {}
-    with tempfile.TemporaryDirectory() as name:
+    cores = os.sched_getaffinity(0)
+    with tempfile.TemporaryDirectory() as name, sink() as address:
         folder = Path(name)
-        sink = Collector(binary, configuration(folder, False, ""), folder / "sink").start()
-        try:
-            for destination in ("", sink.url):
-                where = "otlp" if destination else "nothing"
-                both = {
-                    zdr: Collector(
-                        binary, configuration(folder, zdr, destination), folder / f"{where}-{zdr}"
-                    ).start()
-                    for zdr in (False, True)
-                }
-                try:
-                    for size in SIZES:
-                        body = batch(size)
-                        rounds: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-                        for _ in range(options.rounds):
-                            for zdr, collector in both.items():
-                                rounds[zdr].append(measure(collector, body, options.seconds))
-                        results[f"{where} {size // 1000} kB"] = row = {
-                            "pass spans/s": statistics.median(rate for rate, _ in rounds[False]),
-                            "zdr spans/s": statistics.median(rate for rate, _ in rounds[True]),
-                            "pass us/span": statistics.median(cpu for _, cpu in rounds[False]),
-                            "zdr us/span": statistics.median(cpu for _, cpu in rounds[True]),
-                        }
-                        row["throughput ratio"] = row["zdr spans/s"] / row["pass spans/s"]
-                        print(
-                            f"{where:8} {size // 1000:3} kB",
-                            *(f"{k} {v:,.2f}" for k, v in row.items()),
-                            sep="   ",
-                        )
-                finally:
-                    for collector in both.values():
-                        collector.stop()
-        finally:
-            sink.stop()
+        for destination in ("", address):
+            where = "otlp" if destination else "nothing"
+            both = {
+                zdr: Collector(binary, configuration(folder, zdr, destination), folder / f"{where}-{zdr}")
+                for zdr in (False, True)
+            }
+            try:
+                for collector in both.values():
+                    os.sched_setaffinity(0, cores)
+                    with core_of_its_own():
+                        collector.start()
+                for size in SIZES:
+                    body = batch(size)
+                    rounds: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+                    for _ in range(options.rounds):
+                        for zdr, collector in both.items():
+                            rounds[zdr].append(measure(collector, body, options.seconds))
+                    results[f"{where} {size // 1000} kB"] = row = {
+                        "pass spans/s": statistics.median(rate for rate, _ in rounds[False]),
+                        "zdr spans/s": statistics.median(rate for rate, _ in rounds[True]),
+                        "pass us/span": statistics.median(cpu for _, cpu in rounds[False]),
+                        "zdr us/span": statistics.median(cpu for _, cpu in rounds[True]),
+                    }
+                    row["throughput ratio"] = row["zdr spans/s"] / row["pass spans/s"]
+                    print(
+                        f"{where:8} {size // 1000:3} kB",
+                        *(f"{k} {v:,.2f}" for k, v in row.items()),
+                        sep="   ",
+                    )
+            finally:
+                for collector in both.values():
+                    collector.stop()
     if options.json:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n")
     return 0
