@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import gc
+import inspect
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 import requests
@@ -517,6 +520,54 @@ def test_a_response_that_is_dropped_ends_its_span(on: None, server: FakeServer, 
     assert_call(telemetry, {"otel_zdr.response.end_reason": "abandoned"}, name="text_to_speech inworld-tts-2")
 
 
+async def test_methods_that_outlive_the_response_keep_it(
+    on: None, server: FakeServer, telemetry: Any
+) -> None:
+    # As a streaming proxy does: `StreamingResponse(response.aiter_raw(), background=BackgroundTask(response.aclose))`.
+    url = f"{server.url}/tts/v1/voice:stream"
+    read = {}
+    async with httpx.AsyncClient() as client:
+        request = client.build_request("POST", url, json=speech(telemetry))
+        response = await client.send(request, stream=True)
+        assert inspect.iscoroutinefunction(response.aclose)
+        pieces, aclose = response.aiter_raw(), response.aclose
+        del response
+        read["httpx, async"] = b"".join([piece async for piece in pieces])
+        del pieces
+        await aclose()
+    with httpx.Client() as client:
+        response = client.send(client.build_request("POST", url, json=speech(telemetry)), stream=True)
+        iterate, close = response.iter_bytes, response.close
+        del response
+        read["httpx"] = b"".join(iterate())
+        close()
+    response = requests.post(url, json=speech(telemetry), stream=True, timeout=5)
+    iterate, close = response.iter_content, response.close
+    del response
+    read["requests"] = b"".join(iterate(None))
+    close()
+    async with aiohttp.ClientSession() as session:
+        response = await session.post(url, json=speech(telemetry))
+        content, release = response.content, response.release
+        del response
+        read["aiohttp"] = await content.read()
+        release()
+    assert {name: data.count(b"\n") for name, data in read.items()} == dict.fromkeys(read, 3)
+    found = [span.attributes for span in telemetry.spans()]
+    assert [attributes.get("otel_zdr.response.end_reason") for attributes in found] == [None] * 4
+    assert len({attributes["otel_zdr.usage.characters"] for attributes in found}) == 1
+
+
+def test_an_observed_response_can_be_pickled(on: None, server: FakeServer, telemetry: Any) -> None:
+    url = f"{server.url}/tts/v1/voice:stream"
+    with httpx.Client() as client:
+        response = client.send(client.build_request("POST", url, json=speech(telemetry)), stream=True)
+        content = response.read()
+    again = pickle.loads(pickle.dumps(response))
+    assert again.content == content
+    again.close()
+
+
 def test_a_large_chunk_size_loses_no_usage(on: None, server: FakeServer, telemetry: Any) -> None:
     body = speech(telemetry)
     with httpx.stream("POST", f"{server.url}/tts/v1/voice:stream", json=body) as response:
@@ -540,12 +591,18 @@ def test_uninstrumenting_brings_the_libraries_back(
     monkeypatch.setenv("OTEL_ZDR_INWORLD_HOSTS", server.host)
     before = requests.Session.__dict__["send"], httpx.Client.__dict__["send"]
     instrumentor = InworldTransportInstrumentor()
+    read = httpx.Response.__dict__["iter_bytes"]
     instrumentor.instrument(**telemetry.providers)
     assert requests.Session.__dict__["send"] is not before[0]
+    with httpx.stream("POST", f"{server.url}/tts/v1/voice:stream", json=speech(telemetry)) as response:
+        response.read()
+    assert httpx.Response.__dict__["iter_bytes"] is not read
+    assert len(telemetry.spans()) == 1
     instrumentor.uninstrument()
     assert (requests.Session.__dict__["send"], httpx.Client.__dict__["send"]) == before
+    assert httpx.Response.__dict__["iter_bytes"] is read
     requests.post(f"{server.url}/tts/v1/voice", json=speech(telemetry), timeout=5)
-    assert telemetry.spans() == []
+    assert len(telemetry.spans()) == 1
 
 
 async def test_an_upload_in_parts_tells_its_model(on: None, server: FakeServer, telemetry: Any) -> None:

@@ -10,9 +10,11 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 import websockets.asyncio.client
 import websockets.asyncio.server
+import websockets.sync.client
 from opentelemetry.trace import SpanKind, StatusCode
 
 from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
@@ -343,6 +345,28 @@ async def test_the_methods_of_connections_to_other_hosts_stay_as_they_are(
         assert (await socket.receive())["type"] == "Metadata"
         assert not {"recv", "send", "receive", "send_str"} & set(vars(socket.socket))
     assert telemetry.spans() == []
+
+
+async def test_methods_that_outlive_the_connection_keep_it(
+    on: None, server: FakeServer, telemetry: Any
+) -> None:
+    url = f"{server.ws_url}{SPEECH}"
+    async with aiohttp.ClientSession() as session:
+        aio = await session.ws_connect(url)
+        aio_send, aio_close = aio.send_str, aio.close
+        del aio
+        await aio_send("{}")
+        await aio_close()
+    connection = await websockets.asyncio.client.connect(url)
+    send, close = connection.send, connection.close
+    del connection
+    await send("{}")
+    await close()
+    threaded = websockets.sync.client.connect(url)
+    threaded_send, threaded_close = threaded.send, threaded.close
+    del threaded
+    threaded_send("{}")
+    threaded_close()
 
 
 async def test_a_connection_that_is_watched_is_collected_when_it_is_dropped(

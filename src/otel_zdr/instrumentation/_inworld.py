@@ -39,12 +39,20 @@ _DEFAULT_HOST = "https://api.inworld.ai"
 
 def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
     telemetry = get_telemetry()
+    with_observed_session = _with_observed_session(patches)
+
+    def wrap_function(name: str, operation: _Speech | _Voice) -> None:
+        # The functions of the package that the methods of the client call, so that the span is over before the
+        # client plays the audio.
+        patches.wrap("inworld_tts", name, with_observed_session)
+        patches.wrap("inworld_tts", name, _unless_covered(name, sync_call(operation)))
+
     for name in ("generate", "generate_with_timestamps"):
-        _wrap_function(patches, name, _Speech(telemetry))
+        wrap_function(name, _Speech(telemetry))
     for name, operation, product, texts in _VOICES:
-        _wrap_function(patches, name, _Voice(telemetry, operation, product, texts))
+        wrap_function(name, _Voice(telemetry, operation, product, texts))
     for name in ("stream", "stream_with_timestamps"):
-        patches.wrap("inworld_tts", name, _with_observed_session)
+        patches.wrap("inworld_tts", name, with_observed_session)
         patches.wrap("inworld_tts", f"InworldTTS.{name}", _stream(telemetry))
 
 
@@ -55,13 +63,6 @@ _VOICES = (
     ("publish_voice", semconv.PUBLISH_VOICE, semconv.VOICE_DESIGN, _NAMES),
     ("update_voice", semconv.UPDATE_VOICE, semconv.VOICE_DESIGN, _NAMES),
 )
-
-
-def _wrap_function(patches: Patches, name: str, operation: _Speech | _Voice) -> None:
-    # The functions of the package that the methods of the client call, so that the span is over before the
-    # client plays the audio.
-    patches.wrap("inworld_tts", name, _with_observed_session)
-    patches.wrap("inworld_tts", name, _unless_covered(name, sync_call(operation)))
 
 
 def _unless_covered(name: str, wrapper: Wrapper) -> Wrapper:
@@ -212,14 +213,17 @@ class _Chunks(Observer):
 # the session below a call
 
 
-def _with_observed_session(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    call = get_current().get(CALL_KEY)
-    session = kwargs.get("session")
-    if session is None or not isinstance(call, Call):
-        return wrapped(*args, **kwargs)
-    return wrapped(*args, **{**kwargs, "session": _ObservedSession(session, call)})
+def _with_observed_session(patches: Patches) -> Wrapper:
+    def wrapper(
+        wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        call = get_current().get(CALL_KEY)
+        session = kwargs.get("session")
+        if session is None or not isinstance(call, Call):
+            return wrapped(*args, **kwargs)
+        return wrapped(*args, **{**kwargs, "session": _ObservedSession(session, patches, call)})
+
+    return wrapper
 
 
 class _Covered:
@@ -231,8 +235,9 @@ class _Covered:
 class _ObservedSession(wrapt.ObjectProxy):  # type: ignore[type-arg]
     """The client's `requests.Session` for one call; the call may span several threads."""
 
-    def __init__(self, session: Any, call: Call) -> None:
+    def __init__(self, session: Any, patches: Patches, call: Call) -> None:
         super().__init__(session)
+        self._self_patches = patches
         self._self_call = call
         self._self_lock = threading.Lock()
 
@@ -267,7 +272,7 @@ class _ObservedSession(wrapt.ObjectProxy):  # type: ignore[type-arg]
         if streamed:
             lines = Each(keep_for(call), _Lines(spoken), digest=spoken.digest)
             spoken.unread = lines
-            observe(_Below(call, lines), lines, response)
+            observe(self._self_patches, _Below(call, lines), lines, response)
             return
         answer = skim(response.content, keep_for(call))
         with self._self_lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+import threading
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ class Patches:
     def __init__(self) -> None:
         self._enabled = True
         self._applied: list[tuple[Any, str, _Patch, bool]] = []
+        self._methods: set[tuple[type, str]] = set()
+        self._lock = threading.Lock()
 
     def wrap(self, module: str, name: str, wrapper: Wrapper) -> None:
         """Wrap `name` (`"Class.method"` or `"function"`) of `module`, now or when it is imported. Never
@@ -56,11 +59,26 @@ class Patches:
         except Exception as exc:
             _log.debug("%s.%s is not instrumented: %s", module, name, type(exc).__qualname__)
 
+    def wrap_method(self, owner: type, name: str, wrapper: Wrapper) -> None:
+        """Wrap the method `name` of a class that is at hand, unless that was done already. Never raises."""
+        if (owner, name) in self._methods:
+            return
+        try:
+            with self._lock:
+                if self._enabled and (owner, name) not in self._methods:
+                    self._apply_to(owner, name, wrapper)
+                    self._methods.add((owner, name))
+        except Exception as exc:
+            _log.debug("%s.%s is not observed: %s", owner.__qualname__, name, type(exc).__qualname__)
+
     def _apply(self, loaded: Any, name: str, wrapper: Wrapper) -> None:
         owner: Any = loaded
         *path, attribute = name.split(".")
         for part in path:
             owner = getattr(owner, part)
+        self._apply_to(owner, attribute, wrapper)
+
+    def _apply_to(self, owner: Any, attribute: str, wrapper: Wrapper) -> None:
         inherited = attribute not in vars(owner)
         original = (
             inspect.getattr_static(owner, attribute) if isinstance(owner, type) else getattr(owner, attribute)

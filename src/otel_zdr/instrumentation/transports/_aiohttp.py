@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -13,14 +12,18 @@ from .._call import INTERRUPTED
 from .._patch import Patches
 from .._streams import Observer
 from .._telemetry import Telemetry
-from ._bodies import Body
+from ._bodies import Body, closing
 from ._exchange import Exchange
 from ._frames import async_frame
 from ._request import Request, authorization, inworld_url
 from ._sockets import Socket, open_socket
+from ._watched import observer_of, watch
 
 
 class _Aiohttp:
+    def __init__(self, patches: Patches) -> None:
+        self._patches = patches
+
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         method, url = _argument(args, kwargs, 0, "method"), _argument(args, kwargs, 1, "str_or_url")
         found = inworld_url(_absolute(instance, url))
@@ -46,8 +49,7 @@ class _Aiohttp:
             return
         response.content = _ObservedReader(content, call, observer)
         body = Body(call, observer, at_end=content.at_eof)
-        for name in ("close", "release"):
-            body.end_with(response, name)
+        body.watch(self._patches, response, {"close": closing, "release": closing})
 
 
 class _ObservedReader(wrapt.ObjectProxy):  # type: ignore[type-arg]
@@ -157,7 +159,7 @@ def _absolute(session: Any, url: Any) -> Any:
 # WebSockets
 
 
-def _connecting(telemetry: Telemetry) -> Any:
+def _connecting(patches: Patches, telemetry: Telemetry) -> Any:
     async def connect(
         wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
@@ -170,7 +172,7 @@ def _connecting(telemetry: Telemetry) -> Any:
             raise
         socket = _open(telemetry, instance, args, kwargs)
         if socket is not None:
-            _watch(response, socket)
+            watch(patches, response, socket, _METHODS)
         return response
 
     return connect
@@ -188,40 +190,63 @@ def _open(telemetry: Telemetry, session: Any, args: tuple[Any, ...], kwargs: dic
         return None
 
 
-def _watch(response: Any, socket: Socket) -> None:
-    """Replace the methods of the one socket; it is held weakly, so that it is collected as before."""
-    owner, kind = weakref.ref(response), type(response)
-    original_receive, original_close = kind.receive, kind.close
+def _sending(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _send(socket, wrapped, args, kwargs)
 
-    def sending(name: str) -> Any:
-        original = getattr(kind, name)
 
-        async def send(data: Any, *args: Any, **kwargs: Any) -> Any:
-            socket.sent(data)
-            return await original(owner(), data, *args, **kwargs)
+async def _send(
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket.sent(_argument(args, kwargs, 0, "data"))
+    return await wrapped(*args, **kwargs)
 
-        return send
 
-    async def receive(*args: Any, **kwargs: Any) -> Any:
-        socket.receiving += 1
-        try:
-            message = await original_receive(owner(), *args, **kwargs)
-        finally:
-            socket.receiving -= 1
-        if message.type in _DATA:
-            socket.received(message.data)
-        else:
-            _ended(socket, owner(), message)
-        return message
+def _receiving(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _receive(socket, wrapped, instance, args, kwargs)
 
-    async def close(*args: Any, **kwargs: Any) -> Any:
-        # `receive` closes as well, when the server has; then what it returns tells how.
-        if not socket.receiving:
-            socket.closed(INTERRUPTED)
-        return await original_close(owner(), *args, **kwargs)
 
-    response.receive, response.close = receive, close
-    response.send_str, response.send_bytes = sending("send_str"), sending("send_bytes")
+async def _receive(
+    socket: Socket,
+    wrapped: Callable[..., Any],
+    response: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    socket.receiving += 1
+    try:
+        message = await wrapped(*args, **kwargs)
+    finally:
+        socket.receiving -= 1
+    if message.type in _DATA:
+        socket.received(message.data)
+    else:
+        _ended(socket, response, message)
+    return message
+
+
+def _closing(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _close(socket, wrapped, args, kwargs)
+
+
+async def _close(
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    # `receive` closes as well, when the server has; then what it returns tells how.
+    if not socket.receiving:
+        socket.closed(INTERRUPTED)
+    return await wrapped(*args, **kwargs)
+
+
+_METHODS = {"receive": _receiving, "close": _closing, "send_str": _sending, "send_bytes": _sending}
 
 
 # RFC 6455's opcodes, which are the values of aiohttp's message types
@@ -243,5 +268,5 @@ def _ended(socket: Socket, response: Any, message: Any) -> None:
 
 
 def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
-    patches.wrap("aiohttp.client", "ClientSession._request", async_frame(_Aiohttp(), get_telemetry))
-    patches.wrap("aiohttp.client", "ClientSession._ws_connect", _connecting(get_telemetry()))
+    patches.wrap("aiohttp.client", "ClientSession._request", async_frame(_Aiohttp(patches), get_telemetry))
+    patches.wrap("aiohttp.client", "ClientSession._ws_connect", _connecting(patches, get_telemetry()))

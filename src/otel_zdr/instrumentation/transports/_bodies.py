@@ -1,22 +1,22 @@
-"""Observing a body on the response object itself, as the application reads it.
-
-The methods that yield it are replaced on the one response, which keeps its type. What replaces them holds the
-response weakly: a response that is dropped is collected at once, and its call ends.
-"""
+"""Observing a body as the application reads it from the response object, whose methods yield it."""
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from itertools import islice
 from logging import getLogger
 from time import perf_counter
 from types import AsyncGeneratorType, GeneratorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._call import INTERRUPTED
 from .._streams import Observer, advancing, advancing_async
 from ._answers import Document, Each
+from ._watched import Observes, observer_of, watch
+
+if TYPE_CHECKING:
+    from .._patch import Patches
+    from .._wrap import Wrapper
 
 _log = getLogger(__name__)
 
@@ -33,73 +33,50 @@ def whole(call: Any, observer: Observer, data: bytes) -> None:
     call.end()
 
 
-class Body:
+class Body(Observes):
     """The body of one streamed response.
 
     Args:
+        plain: whether the bytes of the methods that yield them raw are what the server meant.
         at_end: tells whether everything has been read, where the reading methods do not end the call.
     """
 
-    __slots__ = ("_at_end", "_read", "call", "observer")
+    __slots__ = ("_at_end", "_plain", "_read", "call", "observer")
 
-    def __init__(self, call: Any, observer: Observer, at_end: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, call: Any, observer: Observer, *, plain: bool = True, at_end: Callable[[], bool] = lambda: False
+    ) -> None:
         self.call = call
         self.observer = observer
+        self._plain = plain
         self._at_end = at_end
         self._read: Any = None  # the generator of the client that the body is read from
 
-    def watch(self, response: Any, name: str, *, feed: bool = True) -> None:
-        """Observe the generator method `name`; with `feed` false only its end, as the bytes are encoded."""
-        self._replace(response, name, lambda source: self._iterate(source, feed))
+    def watch(self, patches: Patches, response: Any, methods: Mapping[str, Wrapper]) -> None:
+        """Observe these methods of `response`, each with one of the wrappers below."""
+        watch(patches, response, self, methods)
 
-    def watch_async(self, response: Any, name: str, *, feed: bool = True) -> None:
-        """As `watch`, for an async generator method."""
-        self._replace(response, name, lambda source: self._iterate_async(source, feed))
+    def reads(self, source: Any, *, raw: bool) -> Any:
+        """What a reading method returns in the place of the client's generator."""
+        # Reading methods are built on each other: only the outermost one counts.
+        if self.call.ended or self._advancing() or not isinstance(source, _GENERATORS):
+            return source
+        self._read = source
+        feed = self._plain or not raw
+        if isinstance(source, GeneratorType):
+            return self._iterate(source, feed)
+        return self._iterate_async(source, feed)
 
     def _advancing(self) -> bool:
-        # Reading methods are built on each other: only the outermost one counts.
         source = self._read
         if source is None:
             return False
         return advancing(source) if hasattr(source, "gi_running") else advancing_async(source)
 
-    def end_with(self, response: Any, name: str) -> None:
-        """Calling the method `name` ends the call, unless a reading method does it at its own end."""
-        owner, method = weakref.ref(response), getattr(type(response), name)
-
-        def closing(*args: Any, **kwargs: Any) -> Any:
-            self._closed()
-            return method(owner(), *args, **kwargs)
-
-        setattr(response, name, closing)
-
-    def end_with_async(self, response: Any, name: str) -> None:
-        """As `end_with`, for a coroutine method."""
-        owner, method = weakref.ref(response), getattr(type(response), name)
-
-        async def closing(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return await method(owner(), *args, **kwargs)
-            finally:
-                self._closed()
-
-        setattr(response, name, closing)
-
-    def _closed(self) -> None:
+    def closed(self) -> None:
+        """The application has closed the response, unless a reading method does it at its own end."""
         if not self._advancing():
             self.call.end(None if self._at_end() else INTERRUPTED)
-
-    def _replace(self, response: Any, name: str, observed: Callable[[Any], Any]) -> None:
-        owner, method = weakref.ref(response), getattr(type(response), name)
-
-        def reading(*args: Any, **kwargs: Any) -> Any:
-            source = method(owner(), *args, **kwargs)
-            if self.call.ended or self._advancing() or not isinstance(source, _GENERATORS):
-                return source
-            self._read = source
-            return observed(source)
-
-        setattr(response, name, reading)
 
     def _iterate(self, source: GeneratorType[Any, Any, Any], feed: bool) -> Generator[Any, None, None]:
         call, observer = self.call, self.observer
@@ -147,3 +124,44 @@ class Body:
 
 
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
+
+
+def reading(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The wrapper of a generator method, sync or async."""
+    source = wrapped(*args, **kwargs)
+    body: Body | None = observer_of(instance)
+    return source if body is None else body.reads(source, raw=False)
+
+
+def reading_raw(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """As `reading`, for a method whose bytes may be encoded."""
+    source = wrapped(*args, **kwargs)
+    body: Body | None = observer_of(instance)
+    return source if body is None else body.reads(source, raw=True)
+
+
+def closing(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The wrapper of a method that closes the response."""
+    body: Body | None = observer_of(instance)
+    if body is not None:
+        body.closed()
+    return wrapped(*args, **kwargs)
+
+
+def closing_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """As `closing`, for a coroutine method."""
+    body: Body | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if body is None else _close(body, wrapped, args, kwargs)
+
+
+async def _close(
+    body: Body, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    try:
+        return await wrapped(*args, **kwargs)
+    finally:
+        body.closed()

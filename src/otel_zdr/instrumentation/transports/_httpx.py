@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class _Httpx:
-    def __init__(self, *, is_async: bool) -> None:
+    def __init__(self, patches: Patches, *, is_async: bool) -> None:
+        self._patches = patches
         self._async = is_async
 
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
@@ -33,26 +34,21 @@ class _Httpx:
         observer = exchange.answered(response.status_code, response.headers)
         if observer is None:
             return
-        from ._bodies import Body, whole
+        from ._bodies import Body, closing, closing_async, reading, reading_raw, whole
 
         if not kwargs.get("stream", False):
             whole(call, observer, response.content)
             return
-        body = Body(call, observer)
         plain = response.headers.get("Content-Encoding", "identity") == "identity"
+        # The other methods (`read`, `iter_text`, `iter_lines`) are built on these.
         if self._async:
-            body.watch_async(
-                response, "aiter_bytes"
-            )  # `aread`, `aiter_text` and `aiter_lines` are built on it
-            body.watch_async(response, "aiter_raw", feed=plain)
-            body.end_with_async(response, "aclose")
+            methods = {"aiter_bytes": reading, "aiter_raw": reading_raw, "aclose": closing_async}
         else:
-            body.watch(response, "iter_bytes")
-            body.watch(response, "iter_raw", feed=plain)
-            body.end_with(response, "close")
+            methods = {"iter_bytes": reading, "iter_raw": reading_raw, "close": closing}
+        Body(call, observer, plain=plain).watch(self._patches, response, methods)
 
 
 def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
     for module in ("httpx", "httpx2"):
-        patches.wrap(module, "Client.send", sync_frame(_Httpx(is_async=False), get_telemetry))
-        patches.wrap(module, "AsyncClient.send", async_frame(_Httpx(is_async=True), get_telemetry))
+        patches.wrap(module, "Client.send", sync_frame(_Httpx(patches, is_async=False), get_telemetry))
+        patches.wrap(module, "AsyncClient.send", async_frame(_Httpx(patches, is_async=True), get_telemetry))

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 
 class _Requests:
+    def __init__(self, patches: Patches) -> None:
+        self._patches = patches
+
     def request(self, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request | None:
         prepared = args[0] if args else kwargs["request"]
         found = inworld_url(prepared.url)
@@ -28,20 +31,19 @@ class _Requests:
     def answered(self, exchange: Exchange, response: Any, kwargs: dict[str, Any]) -> None:
         observer = exchange.answered(response.status_code, response.headers)
         if observer is not None:
-            observe(exchange.call, observer, response)
+            observe(self._patches, exchange.call, observer, response)
 
 
-def observe(call: Any, observer: Observer, response: Any) -> None:
+def observe(patches: Patches, call: Any, observer: Observer, response: Any) -> None:
     """Observe a response's body: at once if requests has read it, else as the application reads it."""
-    from ._bodies import Body, whole
+    from ._bodies import Body, closing, reading, whole
 
     if response._content is not False:
         whole(call, observer, response.content or b"")
         return
-    body = Body(call, observer)
-    body.watch(response, "iter_content")  # `content`, `text`, `json()` and `iter_lines` are built on it
-    body.end_with(response, "close")
+    # `content`, `text`, `json()` and `iter_lines` are built on `iter_content`.
+    Body(call, observer).watch(patches, response, {"iter_content": reading, "close": closing})
 
 
 def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
-    patches.wrap("requests.sessions", "Session.send", sync_frame(_Requests(), get_telemetry))
+    patches.wrap("requests.sessions", "Session.send", sync_frame(_Requests(patches), get_telemetry))

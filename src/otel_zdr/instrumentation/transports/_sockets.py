@@ -16,6 +16,7 @@ from ._answers import keep_for
 from ._exchange import PROVIDER, error_name
 from ._request import Server, pick
 from ._skim import METADATA, TEXT, skim
+from ._watched import Observes
 
 _log = getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Conversation(Protocol):
         ...
 
 
-class Socket:
+class Socket(Observes):
     """One connection, as its transport sees it. Every method is contained.
 
     Attributes:

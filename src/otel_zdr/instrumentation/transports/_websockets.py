@@ -6,7 +6,6 @@ Patched on the client classes only; a server's connections have the same base.
 from __future__ import annotations
 
 import sys
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -15,15 +14,17 @@ from .._patch import Patches
 from .._telemetry import Telemetry
 from ._request import authorization, inworld_url
 from ._sockets import Socket, open_socket
+from ._watched import observer_of, watch
 
 
 class _Connections:
     """Watches a connection from its handshake on, if its host is Inworld's.
 
-    Only then its methods are replaced, on the one connection: those to other hosts cost nothing a message.
+    Only then methods are wrapped: in a process that never speaks to Inworld messages cost nothing.
     """
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, patches: Patches, telemetry: Telemetry) -> None:
+        self._patches = patches
         self._telemetry = telemetry
 
     def _open(self, connection: Any) -> Socket | None:
@@ -53,7 +54,7 @@ class _Connections:
             raise
         socket = self._open(instance)
         if socket is not None:
-            _watch(instance, socket)
+            watch(self._patches, instance, socket, _METHODS)
         return result
 
     async def handshake_async(
@@ -66,7 +67,7 @@ class _Connections:
             raise
         socket = self._open(instance)
         if socket is not None:
-            _watch_async(instance, socket)
+            watch(self._patches, instance, socket, _ASYNC_METHODS)
         return result
 
 
@@ -76,61 +77,95 @@ def _redirects(error: BaseException) -> bool:
     return isinstance(status, int) and 300 <= status < 400
 
 
-def _watch(connection: Any, socket: Socket) -> None:
-    # The connection is held weakly, so that it is collected as before.
-    owner, kind = weakref.ref(connection), type(connection)
-    original_send, original_recv, original_close = kind.send, kind.recv, kind.close
+def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    socket: Socket | None = observer_of(instance)
+    if socket is None:
+        return wrapped(*args, **kwargs)
+    socket.sent(_message(args, kwargs))
+    try:
+        return wrapped(*args, **kwargs)
+    except BaseException as exc:
+        _lost(socket, exc)
+        raise
 
-    def send(message: Any, *args: Any, **kwargs: Any) -> Any:
-        socket.sent(message)
-        try:
-            return original_send(owner(), message, *args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
 
-    def recv(*args: Any, **kwargs: Any) -> Any:
-        try:
-            message = original_recv(owner(), *args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
-        socket.received(message)
-        return message
+def _recv(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    socket: Socket | None = observer_of(instance)
+    if socket is None:
+        return wrapped(*args, **kwargs)
+    try:
+        message = wrapped(*args, **kwargs)
+    except BaseException as exc:
+        _lost(socket, exc)
+        raise
+    socket.received(message)
+    return message
 
-    def close(*args: Any, **kwargs: Any) -> Any:
+
+def _close(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    socket: Socket | None = observer_of(instance)
+    if socket is not None:
         socket.closed(INTERRUPTED)
-        return original_close(owner(), *args, **kwargs)
-
-    connection.send, connection.recv, connection.close = send, recv, close
+    return wrapped(*args, **kwargs)
 
 
-def _watch_async(connection: Any, socket: Socket) -> None:
-    owner, kind = weakref.ref(connection), type(connection)
-    original_send, original_recv, original_close = kind.send, kind.recv, kind.close
+def _send_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _sending(socket, wrapped, args, kwargs)
 
-    async def send(message: Any, *args: Any, **kwargs: Any) -> Any:
-        socket.sent(message)
-        try:
-            return await original_send(owner(), message, *args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
 
-    async def recv(*args: Any, **kwargs: Any) -> Any:
-        try:
-            message = await original_recv(owner(), *args, **kwargs)
-        except BaseException as exc:
-            _lost(socket, exc)
-            raise
-        socket.received(message)
-        return message
+async def _sending(
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket.sent(_message(args, kwargs))
+    try:
+        return await wrapped(*args, **kwargs)
+    except BaseException as exc:
+        _lost(socket, exc)
+        raise
 
-    async def close(*args: Any, **kwargs: Any) -> Any:
-        socket.closed(INTERRUPTED)
-        return await original_close(owner(), *args, **kwargs)
 
-    connection.send, connection.recv, connection.close = send, recv, close
+def _recv_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _receiving(socket, wrapped, args, kwargs)
+
+
+async def _receiving(
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    try:
+        message = await wrapped(*args, **kwargs)
+    except BaseException as exc:
+        _lost(socket, exc)
+        raise
+    socket.received(message)
+    return message
+
+
+def _close_async(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket: Socket | None = observer_of(instance)
+    return wrapped(*args, **kwargs) if socket is None else _closing(socket, wrapped, args, kwargs)
+
+
+async def _closing(
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    socket.closed(INTERRUPTED)
+    return await wrapped(*args, **kwargs)
+
+
+def _message(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args[0] if args else kwargs.get("message")
+
+
+_METHODS = {"send": _send, "recv": _recv, "close": _close}
+_ASYNC_METHODS = {"send": _send_async, "recv": _recv_async, "close": _close_async}
 
 
 def _lost(socket: Socket, error: BaseException) -> None:
@@ -145,6 +180,6 @@ def _lost(socket: Socket, error: BaseException) -> None:
 
 
 def patch(patches: Patches, get_telemetry: Callable[[], Telemetry]) -> None:
-    connections = _Connections(get_telemetry())
+    connections = _Connections(patches, get_telemetry())
     patches.wrap("websockets.sync.client", "ClientConnection.handshake", connections.handshake)
     patches.wrap("websockets.asyncio.client", "ClientConnection.handshake", connections.handshake_async)
