@@ -159,6 +159,12 @@ class Settings:
     def _check_workspaces(self) -> None:
         items = self.workspaces
         lowered = [item.casefold() for item in items]
+        if "None" in items:
+            _wrong(
+                "workspaces",
+                "None",
+                "`none` to turn it off; this one is what Python writes for a missing value",
+            )
         if "none" in lowered:
             if len(items) > 1:
                 _wrong("workspaces", items, "`none` alone, `*` alone, or a list of workspace ids")
@@ -181,7 +187,7 @@ class Settings:
                 if len(item) > _MAX_WORKSPACE:
                     _wrong("workspaces", f"{item[:16]}…", f"ids of at most {_MAX_WORKSPACE} characters")
                 # Taken for an id, these would match no workspace, and all that is meant would be captured.
-                if item.casefold() in _SWITCHES:
+                if item.casefold() in _SWITCHES or items in (("0",), ("1",)):
                     _wrong(
                         "workspaces", item, "`*` for all workspaces, `none` to turn it off, or a list of ids"
                     )
@@ -189,8 +195,8 @@ class Settings:
                     _wrong(
                         "workspaces",
                         item,
-                        "ids separated by commas, without quotes, `;`, white space and invisible characters"
-                        " (an id with a space belongs in the policy file)",
+                        "ids separated by commas, without quotes, white space, invisible characters and"
+                        " ``;|$={}``, nor a path (an id with one of these belongs in the policy file)",
                     )
 
     def _check_keys(self) -> None:
@@ -290,7 +296,9 @@ def is_variable_set() -> bool:
 
 def _is_plain_id(text: str) -> bool:
     """Whether a workspace id is what it looks like: `docker --env-file` keeps quotes, editors leave a BOM."""
-    return text.isprintable() and not any(character.isspace() or character in "'\"`;" for character in text)
+    if not text.isprintable() or text[:1] in "/~@":
+        return False
+    return not any(character.isspace() or character in "'\"`;|$={}" for character in text)
 
 
 def _wrong(name: str, value: object, allowed: str) -> NoReturn:

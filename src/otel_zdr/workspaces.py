@@ -40,15 +40,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def normalise(value: object) -> str | None:
     """One workspace id as comparable text (NFKC, stripped, case-folded), or None if it is none.
 
-    Numbers are taken as text; booleans, bytes, mappings, empty and overlong texts are not ids.
+    Numbers and UUIDs are taken as text; booleans, bytes, mappings, empty and overlong texts are not ids.
     """
     kind = type(value)
     if kind is int or kind is float:
         return str(value)
     if kind is not str:
-        if not isinstance(value, str):
+        # Of subclasses (numpy's floats, enumerations of numbers) what they are, not what their methods say.
+        if kind is not bool and issubclass(kind, int):
+            return int.__repr__(value)
+        if issubclass(kind, float):
+            return float.__repr__(value)
+        if issubclass(kind, str):
+            value = str.__str__(value)
+        elif _is_uuid(kind):
+            value = str(value)
+        else:
             return None
-        value = str.__str__(value)
     text: str = value  # type: ignore[assignment]
     if len(text) > _MAX_ID:
         return None
@@ -58,18 +66,39 @@ def normalise(value: object) -> str | None:
     return unicodedata.normalize("NFKC", folded) or None
 
 
+def _is_uuid(kind: type) -> bool:
+    uuid = sys.modules.get("uuid")  # not imported for it: where there is a UUID there is its module
+    return uuid is not None and kind is uuid.UUID
+
+
 def identify(value: object) -> frozenset[str]:
     """The ids that an attribute value names: one, or one for each element of a list.
 
-    Unreadable values and elements become :data:`UNIDENTIFIED`; an absent value (None) names nobody.
+    Unreadable values and elements become :data:`UNIDENTIFIED`; an absent value (None) names nobody. Of an object
+    of another class the SDK writes the text: it counts as well as being unreadable, so that the stricter holds.
     """
     if value is None:
         return NOBODY
     if isinstance(value, tuple | list):
         elements = value[:_MAX_IDS]
-        ids = frozenset(normalise(element) or UNIDENTIFIED for element in elements)
+        ids = frozenset().union(*map(_identify_one, elements))
         return ids if len(value) <= _MAX_IDS and ids else ids | {UNIDENTIFIED}
-    return frozenset((normalise(value) or UNIDENTIFIED,))
+    return _identify_one(value)
+
+
+#: What has no text of its own among the values of attributes.
+_WITHOUT_TEXT = (bool, bytes, bytearray, list, tuple, dict, type(None))
+
+
+def _identify_one(value: object) -> frozenset[str]:
+    found = normalise(value)
+    if found is not None:
+        return frozenset((found,))
+    written = None
+    if not isinstance(value, (str, *_WITHOUT_TEXT)):
+        with contextlib.suppress(Exception):
+            written = normalise(str(value))
+    return frozenset((UNIDENTIFIED, written) if written else (UNIDENTIFIED,))
 
 
 class _Entry:
@@ -282,56 +311,79 @@ class workspace:
                 " would be covered; decorate the methods, or enter it where they are called"
             )
         id_ = self._text if self._id else None
-
         if inspect.isasyncgenfunction(function):
-
-            @functools.wraps(function)
-            async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-                with workspace(id_):
-                    inner = function(*args, **kwargs)
-                    try:
-                        value = await inner.__anext__()
-                        while True:
-                            try:
-                                sent = yield value
-                            except GeneratorExit:
-                                raise
-                            except BaseException as error:
-                                # What is thrown in is the function's to handle (``asynccontextmanager``).
-                                value = await inner.athrow(error)
-                            else:
-                                value = await inner.asend(sent)
-                    except StopAsyncIteration:
-                        return
-                    finally:
-                        await inner.aclose()
-
-            return async_generator  # type: ignore[return-value]
-
+            return _over_async_generator(id_, function)  # type: ignore[return-value]
         if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-                with workspace(id_):
-                    return (yield from function(*args, **kwargs))
-
-            return generator  # type: ignore[return-value]
-
+            return _over_generator(id_, function)  # type: ignore[return-value]
         if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def coroutine(*args: Any, **kwargs: Any) -> Any:
-                with workspace(id_):
-                    return await function(*args, **kwargs)
-
-            return coroutine  # type: ignore[return-value]
+            return _over_coroutine(id_, function)  # type: ignore[return-value]
 
         @functools.wraps(function)
         def plain(*args: Any, **kwargs: Any) -> Any:
             with workspace(id_):
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+            return _over_what_runs_later(id_, result)
 
         return plain  # type: ignore[return-value]
+
+
+def _over_async_generator(id_: object, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        with workspace(id_):
+            inner = function(*args, **kwargs)
+            try:
+                value = await inner.__anext__()
+                while True:
+                    try:
+                        sent = yield value
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        # What is thrown in is the function's to handle (``asynccontextmanager``).
+                        value = await inner.athrow(error)
+                    else:
+                        value = await inner.asend(sent)
+            except StopAsyncIteration:
+                return
+            finally:
+                await inner.aclose()
+
+    return async_generator
+
+
+def _over_generator(id_: object, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        with workspace(id_):
+            return (yield from function(*args, **kwargs))
+
+    return generator
+
+
+def _over_coroutine(id_: object, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def coroutine(*args: Any, **kwargs: Any) -> Any:
+        with workspace(id_):
+            return await function(*args, **kwargs)
+
+    return coroutine
+
+
+def _over_what_runs_later(id_: object, result: Any) -> Any:
+    """The same for what a plain function has returned and not run yet, as the functions of decorators do."""
+    if inspect.iscoroutine(result):
+        return _over_coroutine(id_, lambda: result)()
+    if inspect.isgenerator(result):
+        return _over_generator(id_, lambda: result)()
+    if inspect.isasyncgen(result):
+        return _over_async_generator(id_, lambda: result)()
+    if isinstance(result, contextlib.AbstractContextManager | contextlib.AbstractAsyncContextManager):
+        # Of `contextmanager`: the code before and after its `yield` is a generator's.
+        later = getattr(result, "gen", None)
+        if inspect.isgenerator(later) or inspect.isasyncgen(later):
+            result.gen = _over_what_runs_later(id_, later)  # type: ignore[union-attr]
+    return result
 
 
 _unheard_said = False

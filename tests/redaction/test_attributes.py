@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import decimal
 import enum
+import fractions
 import http
 import math
+import numbers
 import socket
 import time
 import uuid
@@ -248,8 +251,40 @@ def test_a_member_of_a_text_enumeration_counts_as_its_text() -> None:
 def test_values_and_keys_that_lie_about_themselves_do_not_get_through() -> None:
     secret = canary()
     assert clean({"gen_ai.request.model": LyingText(f"the patient said {secret}")}) == {}
-    assert clean({"gen_ai.usage.input_tokens": LyingInt(5)}) == {}
+    assert clean({"gen_ai.usage.input_tokens": LyingInt(2**70)}) == {}
     assert clean({LyingKey(secret + " said"): "gpt-4o"}) == {}
+
+
+class _Integral:
+    """As numpy's integers: a number to `numbers`, and no int."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+numbers.Integral.register(_Integral)
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (LyingInt(5), 5),
+        (type("float64", (float,), {})(2.5), 2.5),
+        (_Integral(), 7),
+        (fractions.Fraction(1, 4), 0.25),
+        (decimal.Decimal("0.25"), "0.25"),
+    ],
+)
+def test_numbers_of_other_classes_stay_as_plain_ones(given: object, plain: object) -> None:
+    value = clean({"gen_ai.usage.input_tokens": given})["gen_ai.usage.input_tokens"]
+    assert (type(value), value) == (type(plain), plain)
+    assert clean({"gen_ai.prompt": given, "app.note": given}) == {}
+
+
+def test_an_id_may_be_a_uuid() -> None:
+    given = uuid.uuid4()
+    assert clean({"gen_ai.response.id": given}) == {"gen_ai.response.id": str(given)}
+    assert clean({"gen_ai.prompt": given}) == {}
 
 
 def test_keys_that_are_not_text_are_removed() -> None:

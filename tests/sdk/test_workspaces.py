@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import io
 import logging
@@ -10,9 +11,10 @@ import random
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -325,6 +327,92 @@ def test_the_decorator_works_on_all_four_kinds_of_functions() -> None:
 
     asyncio.run(use())
     assert ambient() == frozenset()
+
+
+def test_the_decorator_covers_what_a_plain_function_returns_and_runs_later() -> None:
+    """Other decorators make plain functions of coroutines and generators, and context managers of these."""
+
+    def timed(function: Any) -> Any:
+        @functools.wraps(function)
+        def plain(*args: Any) -> Any:
+            return function(*args)
+
+        return plain
+
+    @otel_zdr.workspace("clinic")
+    @timed
+    def generator() -> Iterator[frozenset[str]]:
+        yield ambient()
+
+    @otel_zdr.workspace("clinic")
+    @timed
+    async def coroutine() -> frozenset[str]:
+        return ambient()
+
+    @otel_zdr.workspace("clinic")
+    @timed
+    async def async_generator() -> AsyncIterator[frozenset[str]]:
+        yield ambient()
+
+    @otel_zdr.workspace("clinic")
+    @contextmanager
+    def manager() -> Iterator[None]:
+        yield
+
+    @otel_zdr.workspace("clinic")
+    @asynccontextmanager
+    async def async_manager() -> AsyncIterator[None]:
+        yield
+
+    class Visit:
+        async def __call__(self) -> frozenset[str]:
+            return ambient()
+
+    async def use() -> None:
+        assert await coroutine() == {"clinic"}
+        assert await otel_zdr.workspace("clinic")(Visit())() == {"clinic"}
+        assert [inside async for inside in async_generator()] == [{"clinic"}]
+        async with async_manager():
+            assert ambient() == {"clinic"}
+        assert ambient() == frozenset()
+
+    asyncio.run(use())
+    assert list(generator()) == [{"clinic"}]
+    with manager():
+        assert ambient() == {"clinic"}
+    assert ambient() == frozenset()
+
+
+class _Written:
+    """Of a class that no id has; the SDK writes its text."""
+
+    def __str__(self) -> str:
+        return "Clinic"
+
+
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [
+        (uuid.UUID(int=7), {str(uuid.UUID(int=7))}),
+        (type("int64", (int,), {"__repr__": lambda self: "no"})(7), {"7"}),
+        (type("float64", (float,), {})(2.5), {"2.5"}),
+        (_Written(), {"clinic", UNIDENTIFIED}),
+        ([_Written(), 7], {"clinic", UNIDENTIFIED, "7"}),
+        (True, {UNIDENTIFIED}),
+        (b"clinic", {UNIDENTIFIED}),
+    ],
+)
+def test_ids_of_other_classes(value: Any, ids: set[str]) -> None:
+    """What the SDK would write of a value names somebody too."""
+    assert identify(value) == ids
+
+
+@pytest.mark.parametrize("value", [uuid.UUID(int=7), _Written()])
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_id_of_another_class_decides(value: Any, listed: bool) -> None:
+    listing = (str(value) if listed else "other",)
+    otel_zdr.install(otel_zdr.Settings(workspaces=listing, unidentified="retain"))
+    assert Probe().is_raw(attributes={"workspace.id": value}) is not listed
 
 
 def test_a_context_manager_made_of_a_generator_covers_its_body() -> None:

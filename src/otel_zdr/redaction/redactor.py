@@ -158,7 +158,7 @@ class Redactor:
             if text is None:
                 count(removed, _OVER_SHAPE)
                 return REMOVED
-            return self._clean(text, value, removed, server)
+            return self._clean(text, shaping.plain_value(value), removed, server)
         except Exception:
             count(removed, _OVER_SHAPE)
             return REMOVED

@@ -6,6 +6,8 @@ equality or its text. A ``str`` subclass (a member of a text enumeration) counts
 
 from __future__ import annotations
 
+import operator
+import sys
 from collections.abc import Callable, Mapping
 
 from otel_zdr.catalogue import shapes
@@ -28,6 +30,34 @@ def plain_text(value: object) -> str | None:
     if issubclass(type(value), str):  # isinstance() would believe what an object says of itself
         return str.__str__(value)
     return None
+
+
+_PLAIN_TYPES = frozenset((str, int, float, bool, bytes, list, tuple, dict, type(None)))
+
+
+def plain_value(value: object) -> object:
+    """The plain number or text of a value whose class the SDK takes for one, or writes as its text.
+
+    Numbers of numpy and of other subclasses, Decimal, UUID. Anything else as it is.
+    """
+    kind = type(value)
+    if kind in _PLAIN_TYPES or issubclass(kind, str):
+        return value
+    if issubclass(kind, int):
+        return int.__int__(value)  # type: ignore[arg-type]
+    if issubclass(kind, float):
+        return float.__float__(value)  # type: ignore[arg-type]
+    # Not imported for it: where there is a value of the class there is its module.
+    for module, name in (("uuid", "UUID"), ("decimal", "Decimal")):
+        written = getattr(sys.modules.get(module), name, None)
+        if written is not None and issubclass(kind, written):
+            return written.__str__(value)
+    numbers = sys.modules.get("numbers")
+    if numbers is not None and issubclass(kind, numbers.Integral):
+        return operator.index(value)  # type: ignore[arg-type]
+    if numbers is not None and issubclass(kind, numbers.Real):
+        return float(value)  # type: ignore[arg-type]
+    return value
 
 
 def is_number(value: object) -> bool:

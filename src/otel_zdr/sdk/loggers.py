@@ -15,13 +15,17 @@ from otel_zdr.redaction import frames
 from otel_zdr.sdk import failure, gate
 from otel_zdr.sdk.decision import content_allowed
 
-#: First segments of the names of loggers whose records are filtered.
+#: First words of the names of loggers whose records are filtered.
 SOURCES = frozenset(
     (
         "opentelemetry", "openai", "anthropic", "groq", "deepgram", "assemblyai", "soniox", "elevenlabs",
         "cartesia", "inworld", "inworld_tts", "mistralai", "google_genai", "cohere", "litellm", "LiteLLM",
         "botocore", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "requests", "aiohttp", "websockets",
         "websocket", "langfuse", "logfire", "traceloop", "openinference", "livekit", "pipecat",
+        # Frameworks that write the messages they pass on.
+        "autogen_agentchat", "autogen_core", "crewai", "dspy", "google_adk", "haystack", "instructor", "langchain",
+        "langchain_community", "langchain_core", "langgraph", "langsmith", "llama_index", "mcp", "ollama",
+        "pydantic_ai", "semantic_kernel", "smolagents", "strands", "vllm",
     )
 )  # fmt: skip
 
@@ -68,7 +72,7 @@ def uninstall() -> None:
 
 def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     original = _original or logging.Logger.handle
-    source = record.name.partition(".")[0]
+    source = _source(record.name)
     if gate.current is not None and source in SOURCES and not f"{record.name}.".startswith(UNFILTERED):
         try:
             if gate.current.closed or not content_allowed():
@@ -81,6 +85,11 @@ def _handle(self: logging.Logger, record: logging.LogRecord) -> None:
     elif source == _OWN and record.levelno > logging.DEBUG:
         _say_if_nobody_reads(self, record)
     original(self, record)
+
+
+def _source(name: str) -> str:
+    """The first word of a logger's name: ``LiteLLM`` of ``LiteLLM Router``."""
+    return name.partition(".")[0].partition(" ")[0]
 
 
 def _say_if_nobody_reads(logger: logging.Logger, record: logging.LogRecord) -> None:
