@@ -46,6 +46,7 @@ _SWITCHES = frozenset(
         "off",
         "on",
         "true",
+        "undefined",
         "yes",
     )
 )

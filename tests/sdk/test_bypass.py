@@ -265,7 +265,15 @@ def kept() -> Iterator[Kept]:
     root.removeHandler(handler)
 
 
-LOGGERS = ["openai._base_client", "httpx", "opentelemetry.sdk._logs", "opentelemetry.attributes", "anthropic"]
+LOGGERS = [
+    "openai._base_client",
+    "httpx",
+    "opentelemetry.sdk._logs",
+    "opentelemetry.attributes",
+    "anthropic",
+    "LiteLLM Router",
+    "autogen_core.events",
+]
 
 
 @pytest.mark.parametrize("name", LOGGERS)

@@ -36,7 +36,7 @@ _FIGURE_WORDS = word_set(
     " metadata aggregated system fingerprint reads input output other new sent received read model"
     " session turn operation step steps internal external end e 2 processed synthesized spoken"
     " transcribed ttfa wall clock delay prefill decode scheduling overhead estimated us micros"
-    " microseconds nanos nanoseconds cents"
+    " microseconds nanos nanoseconds cents original discount margin percent amount fixed"
 )
 _COUNTABLE = word_set("token character char")
 _COUNTING = word_set("count counts usage used details detail cost costs num number total")

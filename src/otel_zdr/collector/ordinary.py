@@ -40,7 +40,8 @@ _JSON_OR_URL = (
 
 def content_that_looks_kept(keys: Keys) -> tuple[str, ...]:
     """Removed keys of most instrumentations whose values alone do not tell that they have to go."""
-    return tuple(key for key in keys.dropped if key.startswith(_JSON_OR_URL))
+    # Not those with an index, whose number stands in its place in no key.
+    return tuple(key for key in keys.dropped if key.startswith(_JSON_OR_URL) and ".N." not in key)
 
 
 def clean_ordinary(
