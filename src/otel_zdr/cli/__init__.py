@@ -29,7 +29,7 @@ COMMANDS = {
 EXIT_CODES = """exit codes:
   0  clean
   1  a leak, a bypass, a failed validation or something not understood was found
-  2  wrong usage or unreadable input (a file with nothing in it, too)"""
+  2  wrong usage or unreadable input (for scan a file with nothing in it, too)"""
 
 _INTERRUPTED, _NOBODY_READS = 130, 141  # as shells name them: 128 and the number of the signal
 

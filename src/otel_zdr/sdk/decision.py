@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -47,7 +48,8 @@ def content_allowed(context: Context | None = None) -> bool:
         decided = identity.verdict(holding, workspaces, hints, facts)
         return not identity.final(holding, decided)
     except Exception as error:
-        failure.note("decision", error)
+        if not sys.is_finalizing():  # nothing can be imported then, and nothing is exported any more
+            failure.note("decision", error)
         return False
 
 
