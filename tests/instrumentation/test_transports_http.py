@@ -18,7 +18,9 @@ import requests
 from opentelemetry.context import attach, detach, set_value
 from opentelemetry.trace import SpanKind, StatusCode
 
+from otel_zdr.instrumentation._patch import Patches
 from otel_zdr.instrumentation.transports import InworldTransportInstrumentor
+from otel_zdr.instrumentation.transports._bodies import reading
 from tests.fakes.server import FakeServer
 from tests.instrumentation.http_clients import ASYNC_CLIENTS, CLIENTS, KEY
 
@@ -603,6 +605,20 @@ def test_uninstrumenting_brings_the_libraries_back(
     assert httpx.Response.__dict__["iter_bytes"] is read
     requests.post(f"{server.url}/tts/v1/voice", json=speech(telemetry), timeout=5)
     assert len(telemetry.spans()) == 1
+
+
+def test_methods_that_two_instrumentors_need_are_wrapped_once_and_for_either() -> None:
+    original = requests.Response.__dict__["iter_content"]
+    first, second = Patches(), Patches()
+    first.wrap_method(requests.Response, "iter_content", reading)
+    wrapped = requests.Response.__dict__["iter_content"]
+    second.wrap_method(requests.Response, "iter_content", reading)
+    assert requests.Response.__dict__["iter_content"] is wrapped is not original
+    first.remove()
+    second.wrap_method(requests.Response, "iter_content", reading)
+    assert requests.Response.__dict__["iter_content"] is not original
+    second.remove()
+    assert requests.Response.__dict__["iter_content"] is original
 
 
 async def test_an_upload_in_parts_tells_its_model(on: None, server: FakeServer, telemetry: Any) -> None:

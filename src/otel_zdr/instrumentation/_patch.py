@@ -32,8 +32,6 @@ class Patches:
     def __init__(self) -> None:
         self._enabled = True
         self._applied: list[tuple[Any, str, _Patch, bool]] = []
-        self._methods: set[tuple[type, str]] = set()
-        self._lock = threading.Lock()
 
     def wrap(self, module: str, name: str, wrapper: Wrapper) -> None:
         """Wrap `name` (`"Class.method"` or `"function"`) of `module`, now or when it is imported. Never
@@ -60,14 +58,12 @@ class Patches:
             _log.debug("%s.%s is not instrumented: %s", module, name, type(exc).__qualname__)
 
     def wrap_method(self, owner: type, name: str, wrapper: Wrapper) -> None:
-        """Wrap the method `name` of a class that is at hand, unless that was done already. Never raises."""
-        if (owner, name) in self._methods:
-            return
+        """Wrap the method `name` of a class that is at hand, unless it is wrapped so already. Never raises."""
         try:
-            with self._lock:
-                if self._enabled and (owner, name) not in self._methods:
-                    self._apply_to(owner, name, wrapper)
-                    self._methods.add((owner, name))
+            if self._enabled and not _is_wrapped(vars(owner).get(name), wrapper):
+                with _applying:
+                    if not _is_wrapped(vars(owner).get(name), wrapper):
+                        self._apply_to(owner, name, wrapper)
         except Exception as exc:
             _log.debug("%s.%s is not observed: %s", owner.__qualname__, name, type(exc).__qualname__)
 
@@ -101,6 +97,22 @@ class Patches:
                 _take_out(owner, attribute, patch, inherited)
             except Exception as exc:
                 _log.debug("a patch stays, switched off: %s", type(exc).__qualname__)
+
+
+_applying = threading.Lock()
+
+
+def _is_wrapped(layer: Any, wrapper: Wrapper) -> bool:
+    """Whether a patch with this wrapper that is switched on, of whichever instrumentor, is among the layers."""
+    for _ in range(32):
+        if isinstance(layer, _Patch) and layer._self_wrapper is wrapper:
+            is_enabled: Any = layer._self_enabled
+            if is_enabled():
+                return True
+        layer = getattr(layer, "__wrapped__", None)
+        if layer is None:
+            return False
+    return False
 
 
 def _take_out(owner: Any, attribute: str, patch: _Patch, inherited: bool) -> None:
