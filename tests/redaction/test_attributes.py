@@ -274,6 +274,7 @@ numbers.Integral.register(_Integral)
         (fractions.Fraction(1, 4), 0.25),
         (decimal.Decimal("0.25"), "0.25"),
     ],
+    ids=["int", "float", "integral", "fraction", "decimal"],
 )
 def test_numbers_of_other_classes_stay_as_plain_ones(given: object, plain: object) -> None:
     value = clean({"gen_ai.usage.input_tokens": given})["gen_ai.usage.input_tokens"]
