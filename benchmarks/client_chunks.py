@@ -418,14 +418,15 @@ def main() -> int:
     http, ws = (int(server.stdout.readline()) for _ in range(2))
     import os
 
+    # All of it in the environment: that is where the client instrumentations look for the hosts, and where the
+    # gate is put in place from as soon as the package is imported.
     os.environ["OTEL_ZDR_INWORLD_HOSTS"] = f"127.0.0.1:{http},127.0.0.1:{ws}"
-    import otel_zdr
-
+    os.environ["OTEL_ZDR_WORKSPACES"] = "none" if options.content else "*"
     if options.content:
         os.environ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"] = "SPAN_ONLY"
-        otel_zdr.install(otel_zdr.Settings(workspaces=()))
-    else:
-        otel_zdr.install(otel_zdr.Settings(workspaces=("*",)))
+    import otel_zdr
+
+    otel_zdr.install()
     spans = InMemorySpanExporter()
     tracers = TracerProvider(shutdown_on_exit=False)
     tracers.add_span_processor(SimpleSpanProcessor(spans))
