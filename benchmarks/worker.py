@@ -81,12 +81,7 @@ def spans(system: Any, size: int, budget: float, live_exception: bool) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
     provider = system.build(SimpleSpanProcessor, discard_spans(), shutdown_on_exit=False)
-    write = workload.span_writer(
-        provider.get_tracer("opentelemetry.instrumentation.openai_v2", "2.1b0"),
-        workspace=system.workspace,
-        dialect=system.dialect,
-        live_exception=live_exception,
-    )
+    write = _span_writer(system, provider, live_exception=live_exception)
     pool = workload.calls(size, POOL.get(size, 16))
     serve(_cycle(write, pool), None, budget)
 
@@ -103,6 +98,22 @@ def _cycle(write: Any, pool: list[Any]) -> Any:
     return run
 
 
+_SCOPE = ("opentelemetry.instrumentation.openai_v2", "2.1b0")
+
+
+def _span_writer(system: Any, provider: Any, **more: Any) -> Any:
+    import workload
+
+    tracer = provider.get_tracer(*_SCOPE)
+    return workload.span_writer(tracer, workspace=system.workspace, dialect=system.dialect, **more)
+
+
+def _log_writer(system: Any) -> Any:
+    import workload
+
+    return workload.log_writer(_logger_provider(system).get_logger(*_SCOPE), workspace=system.workspace)
+
+
 def _logger_provider(system: Any) -> Any:
     import systems
     from opentelemetry.sdk._logs import LoggerProvider
@@ -117,9 +128,7 @@ def _logger_provider(system: Any) -> Any:
 def logs(system: Any, size: int, budget: float) -> None:
     import workload
 
-    logger = _logger_provider(system).get_logger("opentelemetry.instrumentation.openai_v2", "2.1b0")
-    write = workload.log_writer(logger, workspace=system.workspace)
-    serve(_cycle(write, workload.calls(size, POOL.get(size, 16))), None, budget)
+    serve(_cycle(_log_writer(system), workload.calls(size, POOL.get(size, 16))), None, budget)
 
 
 def log_calls(system: Any, size: int, budget: float) -> None:
@@ -156,12 +165,7 @@ def otlp(system: Any, size: int, endpoint: str, compression: str) -> None:
 
     exporter = OTLPSpanExporter(endpoint, compression=Compression(compression), timeout=60)
     provider = system.build(batching, exporter, shutdown_on_exit=False)
-    write = workload.span_writer(
-        provider.get_tracer("opentelemetry.instrumentation.openai_v2", "2.1b0"),
-        workspace=system.workspace,
-        dialect=system.dialect,
-    )
-    cycle = _cycle(write, workload.calls(size, POOL.get(size, 16)))
+    cycle = _cycle(_span_writer(system, provider), workload.calls(size, POOL.get(size, 16)))
 
     def run(count: int) -> None:
         cycle(count)
@@ -184,13 +188,11 @@ def instructions(system: Any, size: int, item: str) -> None:
     import workload
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-    scope = ("opentelemetry.instrumentation.openai_v2", "2.1b0")
     if item == "span":
         provider = system.build(SimpleSpanProcessor, discard_spans(), shutdown_on_exit=False)
-        write = workload.span_writer(provider.get_tracer(*scope), workspace=system.workspace)
+        write = _span_writer(system, provider)
     else:
-        logger = _logger_provider(system).get_logger(*scope)
-        write = workload.log_writer(logger, workspace=system.workspace)
+        write = _log_writer(system)
     say(instructions=instructions.count(write, workload.calls(size, 16)))
 
 
@@ -208,11 +210,7 @@ def held(system: Any, size: int, count: int) -> None:
         )
 
     provider = system.build(batching, discard_spans(), shutdown_on_exit=False)
-    write = workload.span_writer(
-        provider.get_tracer("opentelemetry.instrumentation.openai_v2", "2.1b0"),
-        workspace=system.workspace,
-        dialect=system.dialect,
-    )
+    write = _span_writer(system, provider)
     rng = random.Random(8)
     for _ in range(64):
         write(workload.Call(size, rng))

@@ -86,8 +86,8 @@ def identify(value: object) -> frozenset[str]:
     return _identify_one(value)
 
 
-#: What has no text of its own among the values of attributes.
-_WITHOUT_TEXT = (bool, bytes, bytearray, list, tuple, dict, type(None))
+#: What may be the value of an attribute and names nobody; a text only where `normalise` could not read it.
+_NAMELESS = (str, bool, bytes, bytearray, list, tuple, dict, type(None))
 
 
 def _identify_one(value: object) -> frozenset[str]:
@@ -95,7 +95,7 @@ def _identify_one(value: object) -> frozenset[str]:
     if found is not None:
         return frozenset((found,))
     written = None
-    if not isinstance(value, (str, *_WITHOUT_TEXT)):
+    if not isinstance(value, _NAMELESS):
         with contextlib.suppress(Exception):
             written = normalise(str(value))
     return frozenset((UNIDENTIFIED, written) if written else (UNIDENTIFIED,))

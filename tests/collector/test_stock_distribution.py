@@ -13,14 +13,8 @@ STOCK = {
     for line in (Path(__file__).parent / "contrib_modules.txt").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
 }
-#: Where a component's name is not that of its module.
-MODULE_OF = {
-    "otlp_http": "otlphttp",
-    "otlp_grpc": "otlp",
-    "health_check": "healthcheck",
-    "file_storage": "filestorage",
-    "memory_limiter": "memorylimiter",
-}
+#: Where a component's name is not that of its module, but for underscores.
+MODULE_OF = {"otlp_grpc": "otlp"}
 KINDS = {
     "receivers": "receiver",
     "processors": "processor",
@@ -50,9 +44,9 @@ def test_a_configuration_uses_no_part_beyond_the_modules(name: str) -> None:
     modules = built()
     configuration = yaml.safe_load((CONFIGURATIONS / name).read_text(encoding="utf-8"))
     used = [
-        (kind, MODULE_OF.get(part.split("/")[0], part.split("/")[0]) + suffix)
+        (kind, MODULE_OF.get(name, name.replace("_", "")) + suffix)
         for kind, suffix in KINDS.items()
-        for part in configuration.get(kind) or {}
+        for name in (part.split("/")[0] for part in configuration.get(kind) or {})
     ]
     assert used
     for kind, part in used:

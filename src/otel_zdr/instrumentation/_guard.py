@@ -16,6 +16,8 @@ from opentelemetry.context import (
     get_current,
 )
 
+from ._patch import layers
+
 # The plain spelling is what opentelemetry-instrumentation also sets; the second key is Traceloop's and
 # OpenLIT's.
 _SUPPRESSION_KEYS = {
@@ -99,13 +101,7 @@ def _layer_is_foreign(layer: Any) -> bool:
 
 
 def _chain_is_foreign(outermost: Any) -> bool:
-    layer, steps = outermost, 0
-    while layer is not None and steps < 32:
-        if _layer_is_foreign(layer):
-            return True
-        layer = getattr(layer, "__wrapped__", None)
-        steps += 1
-    return False
+    return any(map(_layer_is_foreign, layers(outermost)))
 
 
 class Coverage:

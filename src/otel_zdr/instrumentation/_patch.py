@@ -6,6 +6,7 @@ import importlib
 import inspect
 import sys
 import threading
+from collections.abc import Iterator
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -102,16 +103,23 @@ class Patches:
 _applying = threading.Lock()
 
 
+def layers(outermost: Any) -> Iterator[Any]:
+    """A function and what it wraps, from the outside in; at most 32 of them, as others can make a ring."""
+    layer = outermost
+    for _ in range(32):
+        if layer is None:
+            return
+        yield layer
+        layer = getattr(layer, "__wrapped__", None)
+
+
 def _is_wrapped(layer: Any, wrapper: Wrapper) -> bool:
     """Whether a patch with this wrapper that is switched on, of whichever instrumentor, is among the layers."""
-    for _ in range(32):
-        if isinstance(layer, _Patch) and layer._self_wrapper is wrapper:
-            is_enabled: Any = layer._self_enabled
+    for each in layers(layer):
+        if isinstance(each, _Patch) and each._self_wrapper is wrapper:
+            is_enabled: Any = each._self_enabled
             if is_enabled():
                 return True
-        layer = getattr(layer, "__wrapped__", None)
-        if layer is None:
-            return False
     return False
 
 
@@ -123,16 +131,12 @@ def _take_out(owner: Any, attribute: str, patch: _Patch, inherited: bool) -> Non
         else:
             setattr(owner, attribute, patch.__wrapped__)
         return
-    for _ in range(32):
-        below = getattr(layer, "__wrapped__", None)
-        if below is None:
-            return
-        if below is patch:
+    for each in layers(layer):
+        if getattr(each, "__wrapped__", None) is patch:
             # Setting `__wrapped__` reroutes a wrapt proxy; on a plain function it would be a lie.
-            if isinstance(layer, (wrapt.FunctionWrapper, wrapt.ObjectProxy)):
-                layer.__wrapped__ = patch.__wrapped__
+            if isinstance(each, (wrapt.FunctionWrapper, wrapt.ObjectProxy)):
+                each.__wrapped__ = patch.__wrapped__
             return
-        layer = below
 
 
 def load(module: str) -> Any:

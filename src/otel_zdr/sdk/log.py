@@ -146,15 +146,17 @@ def _identify_by_context(
 
 def _clean_attributes(state: LogState, attributes: Any, limits: Any) -> RedactingAttributes:
     clean = state.redactor.attributes(whole(attributes), state.removed) if attributes else {}
-    # Of an SDK that names them otherwise the limits are not applied: what is clean is little.
-    made = RedactingAttributes.fresh(
-        state,
-        clean,
+    made = RedactingAttributes.fresh(state, clean, *_limits_of(limits))
+    made.dropped += _dropped_of(attributes)
+    return made
+
+
+def _limits_of(limits: Any) -> tuple[int | None, int | None]:
+    """The number of attributes and the length of their values; None, no limit, where an SDK names it otherwise."""
+    return (
         getattr(limits, "max_log_record_attributes", None),
         getattr(limits, "max_log_record_attribute_length", None),
     )
-    made.dropped += _dropped_of(attributes)
-    return made
 
 
 def _dropped_of(attributes: Any) -> int:
@@ -440,12 +442,7 @@ def _watching(attributes: Any, state: LogState, limits: Any) -> WatchingAttribut
     """Storage of the attributes, where it takes none of what the SDK does with odd ones."""
     if limits is None:
         return None
-    return WatchingAttributes.of_plain(
-        state,
-        attributes,
-        getattr(limits, "max_log_record_attributes", None),
-        getattr(limits, "max_log_record_attribute_length", None),
-    )
+    return WatchingAttributes.of_plain(state, attributes, *_limits_of(limits))
 
 
 def _raw_by_the_sdk(

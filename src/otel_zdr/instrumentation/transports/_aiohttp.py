@@ -17,7 +17,7 @@ from ._exchange import Exchange
 from ._frames import async_frame
 from ._request import Request, authorization, inworld_url
 from ._sockets import Socket, open_socket
-from ._watched import observer_of, watch
+from ._watched import observed, watch
 
 
 class _Aiohttp:
@@ -190,13 +190,6 @@ def _open(telemetry: Telemetry, session: Any, args: tuple[Any, ...], kwargs: dic
         return None
 
 
-def _sending(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _send(socket, wrapped, args, kwargs)
-
-
 async def _send(
     socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -204,19 +197,8 @@ async def _send(
     return await wrapped(*args, **kwargs)
 
 
-def _receiving(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _receive(socket, wrapped, instance, args, kwargs)
-
-
 async def _receive(
-    socket: Socket,
-    wrapped: Callable[..., Any],
-    response: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     socket.receiving += 1
     try:
@@ -226,15 +208,8 @@ async def _receive(
     if message.type in _DATA:
         socket.received(message.data)
     else:
-        _ended(socket, response, message)
+        _ended(socket, wrapped.__self__, message)  # type: ignore[attr-defined]
     return message
-
-
-def _closing(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _close(socket, wrapped, args, kwargs)
 
 
 async def _close(
@@ -246,7 +221,11 @@ async def _close(
     return await wrapped(*args, **kwargs)
 
 
-_METHODS = {"receive": _receiving, "close": _closing, "send_str": _sending, "send_bytes": _sending}
+_METHODS = {
+    "receive": observed(_receive),
+    "close": observed(_close),
+    **dict.fromkeys(("send_str", "send_bytes"), observed(_send)),
+}
 
 
 # RFC 6455's opcodes, which are the values of aiohttp's message types

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._call import INTERRUPTED
 from .._streams import Observer, advancing, advancing_async
 from ._answers import Document, Each
-from ._watched import Observes, observer_of, watch
+from ._watched import Observes, observed, watch
 
 if TYPE_CHECKING:
     from .._patch import Patches
@@ -126,42 +126,29 @@ class Body(Observes):
 _GENERATORS = (GeneratorType, AsyncGeneratorType)
 
 
-def reading(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The wrapper of a generator method, sync or async."""
-    source = wrapped(*args, **kwargs)
-    body: Body | None = observer_of(instance)
-    return source if body is None else body.reads(source, raw=False)
+def _read(body: Body, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return body.reads(wrapped(*args, **kwargs), raw=False)
 
 
-def reading_raw(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """As `reading`, for a method whose bytes may be encoded."""
-    source = wrapped(*args, **kwargs)
-    body: Body | None = observer_of(instance)
-    return source if body is None else body.reads(source, raw=True)
+def _read_raw(body: Body, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return body.reads(wrapped(*args, **kwargs), raw=True)
 
 
-def closing(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The wrapper of a method that closes the response."""
-    body: Body | None = observer_of(instance)
-    if body is not None:
-        body.closed()
+def _close(body: Body, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    body.closed()
     return wrapped(*args, **kwargs)
 
 
-def closing_async(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """As `closing`, for a coroutine method."""
-    body: Body | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if body is None else _close(body, wrapped, args, kwargs)
-
-
-async def _close(
+async def _close_async(
     body: Body, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     try:
         return await wrapped(*args, **kwargs)
     finally:
         body.closed()
+
+
+#: The wrapper of a generator method, sync or async; and of one whose bytes may be encoded.
+reading, reading_raw = observed(_read), observed(_read_raw)
+#: The wrapper of a method that closes the response; and of a coroutine method that does.
+closing, closing_async = observed(_close), observed(_close_async)

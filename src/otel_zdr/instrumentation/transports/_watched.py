@@ -7,7 +7,7 @@ and an object that nobody keeps is collected at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +37,17 @@ def watch(patches: Patches, watched: Any, observer: Observes, methods: Mapping[s
     vars(watched)[_OBSERVER] = observer
 
 
-def observer_of(watched: Any) -> Any:
-    """What observes this object; None if nothing does."""
-    return vars(watched).get(_OBSERVER)
+def observed(method: Callable[..., Any]) -> Wrapper:
+    """The wrapper of a method: what nobody observes is called as it is, else
+    `method(observer, wrapped, args, kwargs)`, which is a coroutine function where the method is one.
+    """
+
+    def wrapper(
+        wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        observer = vars(instance).get(_OBSERVER)
+        if observer is None:
+            return wrapped(*args, **kwargs)
+        return method(observer, wrapped, args, kwargs)
+
+    return wrapper

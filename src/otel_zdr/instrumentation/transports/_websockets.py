@@ -14,7 +14,7 @@ from .._patch import Patches
 from .._telemetry import Telemetry
 from ._request import authorization, inworld_url
 from ._sockets import Socket, open_socket
-from ._watched import observer_of, watch
+from ._watched import observed, watch
 
 
 class _Connections:
@@ -77,10 +77,7 @@ def _redirects(error: BaseException) -> bool:
     return isinstance(status, int) and 300 <= status < 400
 
 
-def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    socket: Socket | None = observer_of(instance)
-    if socket is None:
-        return wrapped(*args, **kwargs)
+def _send(socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     socket.sent(_message(args, kwargs))
     try:
         return wrapped(*args, **kwargs)
@@ -89,34 +86,7 @@ def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
         raise
 
 
-def _recv(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    socket: Socket | None = observer_of(instance)
-    if socket is None:
-        return wrapped(*args, **kwargs)
-    try:
-        message = wrapped(*args, **kwargs)
-    except BaseException as exc:
-        _lost(socket, exc)
-        raise
-    socket.received(message)
-    return message
-
-
-def _close(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    socket: Socket | None = observer_of(instance)
-    if socket is not None:
-        socket.closed(INTERRUPTED)
-    return wrapped(*args, **kwargs)
-
-
-def _send_async(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _sending(socket, wrapped, args, kwargs)
-
-
-async def _sending(
+async def _send_async(
     socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     socket.sent(_message(args, kwargs))
@@ -127,14 +97,17 @@ async def _sending(
         raise
 
 
-def _recv_async(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _receiving(socket, wrapped, args, kwargs)
+def _recv(socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    try:
+        message = wrapped(*args, **kwargs)
+    except BaseException as exc:
+        _lost(socket, exc)
+        raise
+    socket.received(message)
+    return message
 
 
-async def _receiving(
+async def _recv_async(
     socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     try:
@@ -146,14 +119,12 @@ async def _receiving(
     return message
 
 
-def _close_async(
-    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    socket: Socket | None = observer_of(instance)
-    return wrapped(*args, **kwargs) if socket is None else _closing(socket, wrapped, args, kwargs)
+def _close(socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    socket.closed(INTERRUPTED)
+    return wrapped(*args, **kwargs)
 
 
-async def _closing(
+async def _close_async(
     socket: Socket, wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     socket.closed(INTERRUPTED)
@@ -164,8 +135,12 @@ def _message(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return args[0] if args else kwargs.get("message")
 
 
-_METHODS = {"send": _send, "recv": _recv, "close": _close}
-_ASYNC_METHODS = {"send": _send_async, "recv": _recv_async, "close": _close_async}
+_METHODS = {"send": observed(_send), "recv": observed(_recv), "close": observed(_close)}
+_ASYNC_METHODS = {
+    "send": observed(_send_async),
+    "recv": observed(_recv_async),
+    "close": observed(_close_async),
+}
 
 
 def _lost(socket: Socket, error: BaseException) -> None:
